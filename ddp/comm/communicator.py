@@ -13,11 +13,13 @@ the exchanged slices are what is left after the reduction tree has been folded l
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ddp.errors import CommError, CommTimeout, LocalProtocolError
 
 Array = NDArray[Any]
 Arrays = Sequence[Array]
@@ -43,11 +45,14 @@ class Communicator(ABC):
 
     Buffers are C-contiguous arrays of any dtype and belong to the communicator from the call
     until `Work.wait` returns. Sender and receiver agree on count, lengths and dtypes
-    beforehand: nothing is negotiated, a mismatch is a PeerProtocolError.
+    beforehand: nothing is negotiated. A transport that sees a mismatch raises PeerProtocolError;
+    bytes that never come are a CommTimeout. Zero bytes are no message: nobody waits for them.
+    One thread at a time may use a communicator, except for `cancel`.
     """
 
     rank: int
     size: int
+    _cancelled: CommError | None = None
 
     @abstractmethod
     def all_to_all(self, send: Sequence[Arrays], receive: Sequence[Arrays]) -> Work:
@@ -60,6 +65,15 @@ class Communicator(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give back sockets, threads and memory. Never blocks for long; may be called twice."""
+
+    def cancel(self, error: CommError) -> None:
+        """Make this rank's present and future waits raise `error` within a tenth of a second.
+
+        Any thread may call it; the first error stays. It is how a watcher that learns of a loss
+        (heartbeats, the coordinator) frees a rank that sits in `wait`.
+        """
+        if self._cancelled is None:
+            self._cancelled = error
 
     def all_gather(self, send: Arrays, receive: Sequence[Arrays]) -> Work:
         """Send the arrays `send` to every other rank; fill `receive[r]` with those of rank r."""
@@ -84,6 +98,7 @@ class Mailbox(ABC):
     """Small control messages between the ranks of a group, apart from the data path.
 
     A message is a list of byte frames. Messages from one rank to another keep their order.
+    One thread at a time may use a mailbox, whatever other threads do with other mailboxes.
     """
 
     rank: int
@@ -103,3 +118,40 @@ class Mailbox(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give back what it holds; may be called twice."""
+
+
+def check_exchange(rank: int, send: Sequence[Arrays], receive: Sequence[Arrays], size: int) -> None:
+    """Raise LocalProtocolError unless the arguments of an `all_to_all` keep its promise."""
+    if len(send) != size or len(receive) != size:
+        raise LocalProtocolError(
+            f"all_to_all on rank {rank} needs one entry for each of {size} ranks, "
+            f"got {len(send)} to send and {len(receive)} to receive"
+        )
+    if send[rank] or receive[rank]:
+        raise LocalProtocolError(f"all_to_all on rank {rank} has an entry for that rank itself")
+    for arrays in (*send, *receive):
+        if not all(array.flags.c_contiguous for array in arrays):
+            raise LocalProtocolError(f"all_to_all on rank {rank} needs C-contiguous arrays")
+    if not all(array.flags.writeable for arrays in receive for array in arrays):
+        raise LocalProtocolError(f"all_to_all on rank {rank} cannot fill a read-only array")
+
+
+def total_bytes(arrays: Arrays) -> int:
+    """How many bytes the arrays hold together."""
+    return sum(array.nbytes for array in arrays)
+
+
+def as_bytes(array: Array) -> NDArray[np.uint8]:
+    """The memory of a C-contiguous array as a flat uint8 view."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def exchange_timeout(
+    rank: int, number: int, timeout_s: float, awaited: Iterable[int]
+) -> CommTimeout:
+    """The error of a `wait` that ran out of time; `number` counts the exchanges of the rank."""
+    ranks = ", ".join(map(str, sorted(set(awaited))))
+    return CommTimeout(
+        f"exchange {number} on rank {rank} still awaits rank(s) {ranks} after {timeout_s:g} s: "
+        f"look at their output for what stopped them"
+    )
