@@ -1,0 +1,36 @@
+"""The versions and the CPU kernel that a run's bits may depend on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from functools import cache
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that compute or store, and the machine's kind."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("ddp", "numpy", "safetensors"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # run from a source tree
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def blas_kernel() -> str:
+    """The BLAS library of NumPy and the kernel it chose for this CPU: "openblas 0.3.31 SkylakeX".
+
+    Kernels differ in the bits of a matrix product. OPENBLAS_CORETYPE chooses one by hand.
+    """
+    np.dot(np.ones(1), np.ones(1))  # the library is loaded now, whatever NumPy puts off
+    libraries = [entry for entry in threadpool_info() if entry["user_api"] == "blas"]
+    if not libraries:
+        return "unknown"
+    chosen = next((entry for entry in libraries if "numpy" in entry["filepath"]), libraries[0])
+    details = (chosen["internal_api"], chosen.get("version"), chosen.get("architecture"))
+    return " ".join(str(detail) for detail in details if detail)
