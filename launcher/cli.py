@@ -1,0 +1,209 @@
+"""The `ddp` command: what one types, and what is then called.
+
+    ddp train configs/digits.toml                       one worker per core of this machine
+    ddp train configs/digits.toml --workers 1           in this process, no sockets
+    ddp train configs/digits.toml --workers 3 --resume  go on after a stop, a crash or a kill
+    ddp train configs/digits.toml --set optimizer.lr=0.1 --out runs/hot
+    ddp train configs/digits.toml --dry-run             show which processes would be started
+    mpiexec -n 3 ddp train configs/digits.toml          as MPI ranks
+
+    ddp coordinator configs/digits.toml --listen tcp://0.0.0.0:5555 --workers 2
+    ddp worker --coordinator tcp://192.0.2.7:5555       on any host, once per worker
+
+    ddp evaluate runs/digits                            test loss and accuracy of a checkpoint
+    ddp inspect runs/digits                             what is in it
+    ddp doctor                                          what a bug report needs
+
+All of them give the same bits. Exit codes: 0 done; 1 the run failed; 2 the input is wrong (one
+sentence says what); 130, 143 stopped by SIGINT, SIGTERM after a checkpoint.
+
+Nothing heavy is imported at the top: the thread settings must be in the environment before
+NumPy is loaded, and `ddp --help` should not wait for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.arguments import parser
+from launcher.threads import one_thread
+
+if TYPE_CHECKING:
+    from ddp.config import Config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line; return the exit code."""
+    arguments = parser().parse_args(argv)
+    arguments.environ = dict(os.environ)  # as the user has set it
+    os.environ.update(one_thread(os.environ))
+    from ddp.errors import DdpError
+
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except DdpError as error:
+        print(f"ddp: {error}", file=sys.stderr)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _exit_code(error: Exception) -> int:
+    from ddp.errors import CommError, ProtocolError
+
+    return 1 if isinstance(error, CommError | ProtocolError) else 2
+
+
+# -- commands ---------------------------------------------------------------------------------
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from ddp.comm.detect import launched_by_mpi
+
+    config = _load(arguments)
+    if arguments.transport == "auto" and launched_by_mpi(arguments.environ):
+        return _train_as_rank(config, arguments)
+    workers = _workers(config, arguments)
+    if arguments.transport == "zeromq" or (arguments.transport == "auto" and workers > 1):
+        return _train_here(config, workers, arguments)
+    return _train_alone(config, workers, arguments)
+
+
+def _train_alone(config: Config, workers: int, arguments: argparse.Namespace) -> int:
+    from ddp.errors import ConfigError
+
+    if workers != 1:
+        raise ConfigError(f"--transport solo is one process, but {workers} workers were asked for")
+    if arguments.dry_run:
+        print("solo: this process trains alone")
+        return 0
+    from workers import solo
+
+    return solo.run(config, _out(config, arguments), arguments.resume)
+
+
+def _train_as_rank(config: Config, arguments: argparse.Namespace) -> int:
+    from ddp.errors import ConfigError
+
+    if arguments.workers is not None:
+        raise ConfigError("under mpiexec the number of ranks is the number of workers: --workers")
+    if arguments.dry_run:
+        print("mpi: this process is a rank of the job that mpiexec has started")
+        return 0
+    from workers import mpi
+
+    return mpi.run(config, _out(config, arguments), arguments.resume)
+
+
+def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> int:
+    from launcher.local import run_plan
+    from launcher.machine import local_address, usable_cores
+    from launcher.plan import Run, describe, local_plan
+
+    plan = local_plan(
+        Run(
+            config=arguments.config,
+            out=_out(config, arguments),
+            workers=workers,
+            resume=arguments.resume,
+            overrides=tuple(arguments.set),
+        ),
+        address=local_address(),
+        python=sys.executable,
+        environ=arguments.environ,
+        cores=usable_cores(),
+    )
+    if arguments.dry_run:
+        print(describe(plan))
+        return 0
+    return run_plan(plan)
+
+
+def _coordinator(arguments: argparse.Namespace) -> int:
+    from workers import coordinator
+
+    config, workers = _load(arguments), _count(arguments.workers)
+    out = _out(config, arguments)
+    return coordinator.run(config, arguments.listen, workers, out, arguments.resume)
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from workers import worker
+
+    return worker.run(arguments.coordinator)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from launcher.report import evaluate
+
+    print(evaluate(arguments.checkpoint))
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from launcher.report import inspect
+
+    print(inspect(arguments.checkpoint))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from launcher.doctor import as_json, as_text, examine
+
+    findings = examine(arguments.environ)
+    print(as_json(findings) if arguments.json else as_text(findings))
+    return 0
+
+
+# -- what the commands share ------------------------------------------------------------------
+
+
+def _load(arguments: argparse.Namespace) -> Config:
+    from ddp.config import load
+
+    return load(arguments.config, arguments.set)
+
+
+def _out(config: Config, arguments: argparse.Namespace) -> Path:
+    out: Path | None = arguments.out
+    return out or Path("runs") / config.name
+
+
+def _workers(config: Config, arguments: argparse.Namespace) -> int:
+    """As many as were asked for, else one per core, as far as there is work for so many."""
+    from launcher.machine import usable_cores
+
+    asked: int | None = arguments.workers or config.cluster.workers
+    return asked or min(usable_cores(), config.train.shards or config.train.global_batch)
+
+
+def _count(workers: int | str) -> int:
+    """The number of workers; for a host name, that of the addresses behind it."""
+    if isinstance(workers, int):
+        return workers
+    from ddp.errors import ConfigError
+    from launcher.machine import count_addresses
+
+    count = count_addresses(workers)
+    if count == 0:
+        raise ConfigError(f"--workers {workers}: no number, and no host of that name is known")
+    return count
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "train": _train,
+    "coordinator": _coordinator,
+    "worker": _worker,
+    "evaluate": _evaluate,
+    "inspect": _inspect,
+    "doctor": _doctor,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

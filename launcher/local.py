@@ -1,0 +1,221 @@
+"""Carry out a plan on this machine: start its processes, relay what they say, end them together.
+
+One thread, one loop: pipes and signals are awaited together, what happened goes to
+`launcher.local_state`, the signals that come back are sent. The rules of who is to blame and when
+to kill are there; here are the promises of the shell:
+
+- Each process leads a session of its own: Ctrl-C reaches the launcher alone, and what a process
+  starts ends with it. On Linux a child dies with the launcher, even when that is killed.
+- The coordinator inherits standard output, where its progress line lives. All else goes to
+  standard error, whole lines only, signed.
+- When a run fails the last line names the process, its host, its pid and the cause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, TextIO
+
+from launcher.local_state import Ended, Event, StopAsked, SupervisorState, Tick
+from launcher.output import SENTENCE, ProcessOutput, show
+from launcher.plan import COORDINATOR, Plan, Process
+
+READ_BYTES = 64 * 1024
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_plan(plan: Plan, stderr: TextIO | None = None) -> int:
+    """Run the processes of `plan` to their end; return the exit code of the run.
+
+    0: all are done. 1: the run failed. 2: the user's input is wrong. 128 + signal: stopped on
+    request. Must be called from the main thread: it handles signals.
+    """
+    stderr = stderr or sys.stderr
+    show([f"warning: {warning}" for warning in plan.warnings], stderr)
+    with _signals_as_bytes() as signals, _started(plan) as children:
+        return _Supervisor(children, signals, stderr).run()
+
+
+@dataclass(slots=True)
+class _Child:
+    """A process that was started: what we read from it, and what it said."""
+
+    process: Process
+    popen: subprocess.Popen[bytes]
+    pipe: IO[bytes]
+    output: ProcessOutput
+
+    def kill(self, signum: int) -> None:
+        """Send `signum` to the process and to whatever it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signum)
+
+
+class _Supervisor:
+    """The loop around the state machine: what happened goes in, the signals it orders go out."""
+
+    def __init__(self, children: list[_Child], signals: socket.socket, stderr: TextIO) -> None:
+        self._children = children
+        self._signals = signals
+        self._stderr = stderr
+        self._state = SupervisorState([child.process.role for child in children])
+
+    def run(self) -> int:
+        """Wait, read, decide, until nobody is running; return the exit code of the run."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._signals, selectors.EVENT_READ)
+            for child in self._children:
+                selector.register(child.pipe, selectors.EVENT_READ, child)
+            self._reap()  # a child may have died before anybody listened
+            while self._state.running:
+                self._turn(selector)
+        self._conclude()
+        return self._state.exit_code
+
+    def _turn(self, selector: selectors.BaseSelector) -> None:
+        for key, _ in selector.select(self._patience_s()):
+            if key.data is None:
+                self._read_signals()
+            elif not self._relay(key.data):
+                selector.unregister(key.fileobj)
+        self._handle(Tick(time.monotonic()))
+
+    def _patience_s(self) -> float | None:
+        deadline_s = self._state.deadline_s
+        return None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+
+    def _handle(self, event: Event) -> None:
+        for order in self._state.handle(event):
+            self._children[order.index].kill(order.signum)
+
+    def _read_signals(self) -> None:
+        for signum in self._signals.recv(READ_BYTES):
+            if signum == signal.SIGCHLD:
+                self._reap()
+            else:  # for the run, a closed terminal is a request to stop like any other
+                stop = signal.SIGTERM if signum == signal.SIGHUP else signum
+                self._handle(StopAsked(stop, time.monotonic()))
+
+    def _reap(self) -> None:
+        for index in sorted(self._state.running):
+            child = self._children[index]
+            returncode = child.popen.poll()
+            if returncode is not None:
+                child.kill(signal.SIGKILL)  # what it started ends with it
+                while self._relay(child):
+                    pass
+                self._show(child.output.end())
+                self._handle(Ended(index, returncode, child.output.last_words, time.monotonic()))
+
+    def _relay(self, child: _Child) -> bool:
+        """Show what is in the pipe of `child`; say whether there may be more, now or later."""
+        try:
+            data = os.read(child.pipe.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._show(child.output.feed(data))
+        return bool(data)
+
+    def _show(self, lines: list[str]) -> None:
+        if self._state.blame is None:  # afterwards only the culprit's explanation is of interest
+            show(lines, self._stderr)
+
+    def _conclude(self) -> None:
+        blame = self._state.blame
+        if blame is None:
+            for child in self._children:
+                show(child.output.held, self._stderr)
+            return
+        culprit = self._children[blame.index]
+        if blame.is_verdict:  # the coordinator names a pid: perhaps one of ours, with a traceback
+            named = (c for c in self._children if f"pid {c.popen.pid})" in blame.cause)
+            culprit = next(named, culprit)
+        show(culprit.output.explanation(), self._stderr)
+        name = f"{culprit.process.label} (host {socket.gethostname()}, pid {culprit.popen.pid}) "
+        show([f"{SENTENCE}{'' if blame.is_verdict else name}{blame.cause}"], self._stderr)
+
+
+@contextlib.contextmanager
+def _started(plan: Plan) -> Iterator[list[_Child]]:
+    """The processes of `plan`; none of them is left afterwards, whatever happens."""
+    children: list[_Child] = []
+    try:
+        for process in plan.processes:
+            children.append(_start(process))
+        yield children
+    finally:
+        for child in children:
+            if child.popen.returncode is None:
+                child.kill(signal.SIGKILL)
+                child.popen.wait()
+            child.pipe.close()
+
+
+def _start(process: Process) -> _Child:
+    is_coordinator = process.role == COORDINATOR
+    popen = subprocess.Popen(
+        process.argv,
+        stdin=subprocess.DEVNULL,
+        stdout=None if is_coordinator else subprocess.PIPE,
+        stderr=subprocess.PIPE if is_coordinator else subprocess.STDOUT,
+        env={**os.environ, **process.environment},
+        start_new_session=True,
+        preexec_fn=_leash(),
+    )
+    pipe = popen.stderr if is_coordinator else popen.stdout
+    assert pipe is not None
+    os.set_blocking(pipe.fileno(), False)
+    prefix = "" if is_coordinator else f"[{process.label}] "
+    return _Child(process, popen, pipe, ProcessOutput(prefix))
+
+
+def _leash() -> Callable[[], None] | None:
+    """On Linux: what a child does before it becomes its program, in order to die with us.
+
+    The kernel sends SIGKILL when the *thread* that started the child ends: ours is the main one.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec nothing may be loaded
+    launcher = os.getpid()
+
+    def die_with_launcher() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher:  # it died before we asked
+            os._exit(1)
+
+    return die_with_launcher
+
+
+@contextlib.contextmanager
+def _signals_as_bytes() -> Iterator[socket.socket]:
+    """A socket on which each signal to this process arrives as one byte, its number."""
+    receive, send = socket.socketpair()
+    with receive, send:
+        receive.setblocking(False)
+        send.setblocking(False)
+        wakeup = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
+        # What our own parent has told us to ignore (nohup, a job in the background) stays ignored.
+        asked = [s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+        handlers = {s: signal.signal(s, _ignore) for s in (*asked, signal.SIGCHLD)}
+        try:
+            yield receive
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+
+
+def _ignore(signum: int, frame: object) -> None:
+    """Not SIG_IGN: the byte on the socket is what we want, and children must not inherit it."""
