@@ -1,0 +1,135 @@
+"""Whether operations are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`.
+
+The mode belongs to the thread. Each switch is a context manager and a decorator, as in PyTorch:
+`@no_grad()` and `@no_grad` both work, a decorated generator runs in the mode only while it runs,
+and the former mode comes back when the body raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    """One flag per thread; a new thread records."""
+
+    enabled = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on this thread are recorded now."""
+    return mode.enabled
+
+
+class _Switch:
+    """Sets the mode on entry and puts the former one back on exit."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.target = enabled
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(mode.enabled)
+        mode.enabled = self.target
+
+    def __exit__(self, *exc_info: object) -> None:
+        mode.enabled = self.before.pop()
+
+    def __call__(self, function: Wrapped) -> Wrapped:
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with _Switch(self.target):
+                return function(*args, **kwargs)
+
+        return wrapper  # type: ignore[return-value]
+
+    def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            return (yield from _resume_in(self.target, function(*args, **kwargs)))
+
+        return wrapper
+
+
+def _resume_in(target: bool, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Drive `generator`, switching the mode for each of its resumptions only."""
+    resume: Callable[[], Any] = functools.partial(next, generator)
+    while True:
+        try:
+            with _Switch(target):
+                value = resume()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            sent = yield value
+        except GeneratorExit:
+            with _Switch(target):
+                generator.close()
+            raise
+        except BaseException as error:
+            resume = functools.partial(generator.throw, error)
+        else:
+            resume = functools.partial(generator.send, sent)
+
+
+class _Fixed(_Switch):
+    """A switch whose direction is its class: usable as a decorator without parentheses."""
+
+    enabled: bool
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls) -> _Fixed: ...
+        @overload
+        def __new__(cls, function: Wrapped) -> Wrapped: ...  # type: ignore[misc]
+        def __new__(cls, function: Any = None) -> Any: ...
+        def __init__(self, function: Any = None) -> None: ...
+
+    else:
+
+        def __new__(cls, function=None):
+            return super().__new__(cls) if function is None else cls()(function)
+
+        def __init__(self):
+            super().__init__(self.enabled)
+
+
+class no_grad(_Fixed):
+    """Record nothing inside: results have `requires_grad=False`."""
+
+    enabled = False
+
+
+class enable_grad(_Fixed):
+    """Record inside, also under an outer `no_grad`."""
+
+    enabled = True
+
+
+class set_grad_enabled(_Switch):
+    """Set the mode at once; as a context manager, put the former one back on exit."""
+
+    def __init__(self, mode_: bool) -> None:
+        super().__init__(mode_)
+        self.before.append(mode.enabled)
+        mode.enabled = mode_
+
+    def __enter__(self) -> None:
+        """The mode was set on construction."""
+
+    def __call__(self, function: Wrapped) -> Wrapped:
+        mode.enabled = self.before.pop()  # as a decorator it changes nothing until called
+        return super().__call__(function)

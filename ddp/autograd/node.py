@@ -1,0 +1,205 @@
+"""The graph that is recorded: nodes, and the edges to where gradients go next.
+
+A node stands for one operation that ran. It knows where the gradients of its inputs go
+(`next_functions`, one edge per differentiable input, `(None, 0)` for an input that needs none)
+and keeps the arrays its formula needs, with the versions they had. Nodes never refer to the
+tensors they produced, so a graph has no cycles and dies with its last tensor.
+
+How an operation is written on top of this stands in `ddp/autograd/ops/__init__.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddp.autograd.grad_mode import mode
+from ddp.autograd.hooks import Hook, NodeHooks, RemovableHandle, register
+
+if TYPE_CHECKING:
+    from ddp.autograd.tensor import Tensor
+
+Array = NDArray[Any]
+Edge = tuple["Node | None", int]
+Gradients = tuple[Array | None, ...]
+
+NO_EDGE: Edge = (None, 0)
+
+_sequence = itertools.count()
+
+
+class Freed:
+    """Stands in for the saved arrays of a node whose gradient was taken."""
+
+
+FREED = Freed()
+
+
+class Node:
+    """One recorded operation. Subclasses are named as PyTorch's and implement `backward`."""
+
+    __slots__ = (
+        "__weakref__",
+        "hooks",
+        "next_functions",
+        "saved",
+        "saved_versions",
+        "sequence_nr",
+    )
+
+    num_outputs = 1
+    takes_undefined = False  # whether `backward` wants to run when no output got a gradient
+
+    next_functions: tuple[Edge, ...]
+    saved: Any  # a tuple of arrays and None, or FREED; Any because every formula unpacks it
+    saved_versions: Sequence[tuple[list[int], int]]
+    sequence_nr: int
+    hooks: NodeHooks | None
+
+    def __init__(self, next_functions: tuple[Edge, ...]) -> None:
+        self.next_functions = next_functions
+        self.saved = ()
+        self.saved_versions = ()
+        self.hooks = None
+        self.sequence_nr = next(_sequence)
+
+    @classmethod
+    def record(cls, output: Tensor, *inputs: Tensor) -> Self | None:
+        """Make the node by which `output` came from `inputs`; None if no gradient is wanted.
+
+        None means that recording is off or no input requires a gradient: then nothing is kept.
+        """
+        for tensor in inputs:
+            if tensor._requires_grad:
+                break
+        else:
+            return None
+        if not mode.enabled:
+            return None
+        node = cls(tuple(map(edge, inputs)))
+        output._edge = (node, 0)
+        output._requires_grad = True
+        return node
+
+    def needs(self, index: int) -> bool:
+        """Whether the gradient of the input `index` is wanted."""
+        return self.next_functions[index][0] is not None
+
+    def save(self, *values: Tensor | Array | None) -> None:
+        """Keep arrays for `backward`, which finds them in `self.saved`, in this order.
+
+        A tensor's version is noted and compared when the gradient is taken; an array is taken to
+        be nobody else's. None holds a place.
+        """
+        arrays: list[Array | None] = []
+        versions = []
+        for value in values:
+            if value is None or isinstance(value, np.ndarray):
+                arrays.append(value)
+            else:
+                arrays.append(value.array)
+                cell = value._version_cell
+                versions.append((cell, cell[0]))
+        self.saved = tuple(arrays)
+        self.saved_versions = versions
+
+    def backward(self, *args: Any, **kwargs: Any) -> Gradients:
+        """The gradients of the inputs, one per edge, from the gradients of the outputs.
+
+        A gradient of an input that does not need one may be None. The arrays that come in may be
+        shared: never write into them.
+        """
+        raise NotImplementedError
+
+    def check_saved(self) -> None:
+        """Raise RuntimeError if what was saved is gone or was changed in place since."""
+        if self.saved is FREED:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors after they have already been freed). Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time."
+            )
+        for cell, version in self.saved_versions:
+            if cell[0] != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: a tensor saved by {self.name()} is at version {cell[0]}; "
+                    f"expected version {version} instead."
+                )
+
+    def release(self) -> None:
+        """Let go of the saved arrays. A node that saved nothing can be walked again."""
+        if self.saved:
+            self.saved = FREED
+            self.saved_versions = ()
+
+    def name(self) -> str:
+        """PyTorch's name of the operation."""
+        return type(self).__name__
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """PyTorch keeps anomaly traces here; ours is always empty."""
+        return {}
+
+    def _sequence_nr(self) -> int:
+        return self.sequence_nr
+
+    def own_hooks(self) -> NodeHooks:
+        """The node's hooks, made at first use."""
+        if self.hooks is None:
+            self.hooks = NodeHooks()
+        return self.hooks
+
+    def register_prehook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before `backward`; a tuple it returns replaces them."""
+        return register(self.own_hooks().before, hook)
+
+    def register_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after; a tuple it returns replaces the inputs'."""
+        return register(self.own_hooks().after, hook)
+
+
+class AccumulateGrad(Node):
+    """Where the graph ends at a leaf: adds the gradient that arrives to `variable.grad`."""
+
+    __slots__ = ("variable",)
+
+    variable: Tensor
+
+    def __init__(self, variable: Tensor) -> None:
+        super().__init__(())
+        self.variable = variable
+
+    def backward(self, dy: Array | None) -> Gradients:
+        if dy is not None:
+            self.variable._accumulate_grad(dy)
+        return ()
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+
+def edge(tensor: Tensor) -> Edge:
+    """Where a gradient of `tensor` goes: its node, a leaf's AccumulateGrad, or nowhere."""
+    if tensor._edge is not None:
+        return tensor._edge
+    if tensor._requires_grad:
+        return (accumulator(tensor), 0)
+    return NO_EDGE
+
+
+def accumulator(leaf: Tensor) -> AccumulateGrad:
+    """The leaf's AccumulateGrad node. The node holds the leaf; the leaf refers to it weakly."""
+    reference = leaf._accumulator
+    node = None if reference is None else reference()
+    if node is None:
+        node = AccumulateGrad(leaf)
+        leaf._accumulator = weakref.ref(node)
+    return node

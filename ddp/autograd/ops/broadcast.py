@@ -1,0 +1,80 @@
+"""Operands of one dtype, and the way back from a broadcast shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.dtypes import Dtype, result_type, scalar_dtype
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.tensor import Tensor, wrap
+
+Operand = Tensor | Array | bool | int | float
+
+
+def operands(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors of the result's dtype (PyTorch's promotion, see dtypes.py).
+
+    A Python number becomes a 0-d tensor of that dtype. Raises TypeError for anything else.
+    """
+    if isinstance(a, Tensor):
+        if isinstance(b, Tensor):
+            if a.array.dtype is b.array.dtype:
+                return a, b
+        elif type(b) is float and a.array.dtype.kind == "f":
+            return a, wrap(np.array(b, a.array.dtype))
+    a, a_dtype, a_is_weak = _describe(a)
+    b, b_dtype, b_is_weak = _describe(b)
+    dtype = result_type(a_dtype, a_is_weak, b_dtype, b_is_weak)
+    return _as_tensor(a, dtype), _as_tensor(b, dtype)
+
+
+def _describe(x: Operand) -> tuple[Operand, Dtype, bool]:
+    """The operand, its dtype, and whether it counts by category only."""
+    if isinstance(x, np.generic):
+        x = x.item()
+    if isinstance(x, np.ndarray):
+        x = wrap(x)
+    if isinstance(x, Tensor):
+        return x, x.dtype, x.ndim == 0
+    if isinstance(x, (bool, int, float)):
+        return x, scalar_dtype(x), True
+    raise TypeError(f"expected a Tensor or a number, got {type(x).__name__}")
+
+
+def _as_tensor(x: Operand, dtype: Dtype) -> Tensor:
+    return to(x, dtype) if isinstance(x, Tensor) else wrap(np.array(x, dtype))
+
+
+def to(x: Tensor, dtype: Any) -> Tensor:
+    """`x` in `dtype`; `x` itself when it has it already."""
+    dtype = np.dtype(dtype)
+    if x.array.dtype == dtype:
+        return x
+    y = wrap(x.array.astype(dtype))
+    if dtype.kind == "f" and (node := ToCopyBackward0.record(y, x)):
+        node.dtype = x.array.dtype
+    return y
+
+
+class ToCopyBackward0(Node):
+    """dx = dy in x's dtype."""
+
+    __slots__ = ("dtype",)
+
+    dtype: Dtype
+
+    def backward(self, dy: Array) -> Gradients:
+        return (dy.astype(self.dtype),)
+
+
+def unbroadcast(dy: Array, shape: tuple[int, ...]) -> Array:
+    """`dy` summed over the axes along which an operand of `shape` was broadcast."""
+    if dy.shape == shape:
+        return dy
+    added = dy.ndim - len(shape)
+    stretched = [
+        added + i for i, length in enumerate(shape) if length == 1 and dy.shape[added + i] != 1
+    ]
+    return dy.sum(axis=(*range(added), *stretched)).reshape(shape)

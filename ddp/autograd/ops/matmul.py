@@ -1,0 +1,164 @@
+"""Matrix products of every rank, each as few GEMMs as there can be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import operands, unbroadcast
+from ddp.autograd.ops.shape import reshape
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """y = a @ b as NumPy and PyTorch define it for vectors, matrices and stacks of matrices.
+
+    A stack times one matrix is computed as one product of (rows of all, K) with (K, N).
+    """
+    a, b = _same_dtype(a, b)
+    ranks = a.array.ndim, b.array.ndim
+    if ranks == (2, 2):
+        return _mm(a, b)
+    if ranks == (1, 1):
+        return _dot(a, b)
+    if ranks == (2, 1):
+        return _mv(a, b)
+    if b.array.ndim == 2 and a.array.ndim > 2:
+        rows = reshape(a, (-1, a.shape[-1]))
+        return reshape(_mm(rows, b), (*a.shape[:-1], b.shape[1]))
+    if a.array.ndim == 1:
+        return reshape(_bmm(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
+    if b.array.ndim == 1:
+        return reshape(_bmm(a, reshape(b, (-1, 1))), a.shape[:-1])
+    return _bmm(a, b)
+
+
+def mm(a: Tensor, b: Tensor) -> Tensor:
+    """y = a @ b for matrices (M, K) and (K, N)."""
+    _require_rank("mm", 2, a, b)
+    return matmul(a, b)
+
+
+def bmm(a: Tensor, b: Tensor) -> Tensor:
+    """y[i] = a[i] @ b[i] for stacks (B, M, K) and (B, K, N)."""
+    _require_rank("bmm", 3, a, b)
+    return matmul(a, b)
+
+
+def mv(a: Tensor, b: Tensor) -> Tensor:
+    """y = a @ b for a matrix (M, K) and a vector (K,)."""
+    if (a.ndim, b.ndim) != (2, 1):
+        raise RuntimeError(f"mv expects a matrix and a vector, got {a.ndim}D and {b.ndim}D tensors")
+    return matmul(a, b)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """y = Σ aᵢ·bᵢ for vectors."""
+    _require_rank("dot", 1, a, b)
+    return matmul(a, b)
+
+
+def _same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        a, b = operands(a, b)
+    if a.array.dtype != b.array.dtype:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype}"
+        )
+    if a.array.ndim == 0 or b.array.ndim == 0:
+        raise RuntimeError(
+            "both arguments to matmul need to be at least 1D, but they are "
+            f"{a.array.ndim}D and {b.array.ndim}D"
+        )
+    if a.array.shape[-1] != b.array.shape[-2 if b.array.ndim > 1 else 0]:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({list(a.shape)} and {list(b.shape)})"
+        )
+    return a, b
+
+
+def _require_rank(name: str, rank: int, *tensors: Tensor) -> None:
+    for tensor in tensors:
+        if tensor.ndim != rank:
+            raise RuntimeError(f"{name} expects {rank}D tensors, got a {tensor.ndim}D tensor")
+
+
+def _mm(a: Tensor, b: Tensor) -> Tensor:
+    y = wrap(a.array.dot(b.array))
+    if node := MmBackward0.record(y, a, b):
+        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    return y
+
+
+class MmBackward0(Node):
+    """da = dy @ bᵀ (M, K),  db = aᵀ @ dy (K, N)."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        return (
+            None if b is None else dy.dot(b.T),
+            None if a is None else a.T.dot(dy),
+        )
+
+
+def _mv(a: Tensor, b: Tensor) -> Tensor:
+    y = wrap(a.array.dot(b.array))
+    if node := MvBackward0.record(y, a, b):
+        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    return y
+
+
+class MvBackward0(Node):
+    """da = dy ⊗ b (M, K),  db = aᵀ @ dy (K,)."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        return (
+            None if b is None else np.multiply.outer(dy, b),
+            None if a is None else a.T.dot(dy),
+        )
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    y = wrap(a.array.dot(b.array))
+    if node := DotBackward0.record(y, a, b):
+        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    return y
+
+
+class DotBackward0(Node):
+    """da = dy · b,  db = dy · a."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        return (None if b is None else dy * b, None if a is None else dy * a)
+
+
+def _bmm(a: Tensor, b: Tensor) -> Tensor:
+    y = wrap(np.matmul(a.array, b.array))
+    if node := BmmBackward0.record(y, a, b):
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
+        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    return y
+
+
+class BmmBackward0(Node):
+    """da = dy @ bᵀ (…, M, K),  db = aᵀ @ dy (…, K, N), summed over broadcast stack axes."""
+
+    __slots__ = ("a_shape", "b_shape")
+
+    a_shape: tuple[int, ...]
+    b_shape: tuple[int, ...]
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        return (
+            None if b is None else unbroadcast(np.matmul(dy, b.swapaxes(-1, -2)), self.a_shape),
+            None if a is None else unbroadcast(np.matmul(a.swapaxes(-1, -2), dy), self.b_shape),
+        )

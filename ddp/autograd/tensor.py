@@ -1,0 +1,417 @@
+"""`Tensor`: NumPy memory, a gradient, and the place in the graph where it came from.
+
+PyTorch's semantics; the differences are written here. `array` is the NumPy memory itself (PyTorch
+has no such attribute). `grad_buffer`, on a leaf, is memory of the caller's into which the first
+gradient of a backward is written when `.grad` is None: that is how a reducer gets gradients into
+its flat buckets without a copy.
+
+This file has memory, autograd state, hooks and guards. The operations are functions in
+`ddp/autograd/ops`, and `methods.py` is the table that makes them methods.
+
+Views share a version counter with their base, and so does `detach()`; `.data` has its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ddp.autograd.dtypes import DEFAULT_FLOAT, Dtype, is_floating
+from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
+from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
+
+if TYPE_CHECKING:
+    from ddp.autograd.methods import Methods
+else:  # at run time `methods.py` puts the operations on the finished class
+    Methods = object
+
+
+class Tensor(Methods):
+    """An n-dimensional array that remembers how it was made.
+
+    `Tensor(array)` shares the memory of a NumPy array; lists become new float32 memory, as
+    `torch.Tensor` does. `ddp.tensor` copies and infers the dtype.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_accumulator",
+        "_backward_hooks",
+        "_base",
+        "_edge",
+        "_grad",
+        "_post_accumulate_grad_hooks",
+        "_requires_grad",
+        "_retains_grad",
+        "_version_cell",
+        "array",
+        "grad_buffer",
+    )
+
+    __array_ufunc__ = None  # so that `ndarray * tensor` comes to Tensor.__rmul__
+
+    array: Array
+    grad_buffer: Array | None
+    _edge: Edge | None  # (node, output number) of a tensor with history; None for a leaf
+    _requires_grad: bool
+    _grad: Tensor | None
+    _version_cell: list[int]
+    _base: Tensor | None
+    _backward_hooks: HookDict | None
+    _post_accumulate_grad_hooks: HookDict | None
+    _accumulator: weakref.ref[AccumulateGrad] | None
+    _retains_grad: bool
+
+    def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
+        if not isinstance(data, np.ndarray):
+            data = np.array(data, DEFAULT_FLOAT)
+        _set_up(self, data)
+        if requires_grad:
+            self.requires_grad = True
+
+    # Memory
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> Dtype:
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its entry `dim`."""
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    def is_floating_point(self) -> bool:
+        return is_floating(self.array.dtype)
+
+    def is_contiguous(self) -> bool:
+        """Whether the memory is dense in C order."""
+        return self.array.flags.c_contiguous
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements (not bytes) from one entry to the next, per axis."""
+        strides = tuple(step // self.array.itemsize for step in self.array.strides)
+        return strides if dim is None else strides[dim]
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return self.array.ctypes.data
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory outside the graph, with a version counter of its own.
+
+        Assigning a tensor re-points this tensor's memory to the other's.
+        """
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, other: Tensor) -> None:
+        if not isinstance(other, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(other).__name__}")
+        if self._requires_grad and not is_floating(other.dtype):
+            raise RuntimeError(
+                f"a tensor that requires grad needs floating data, got {other.dtype}"
+            )
+        self.array = other.array
+
+    def numpy(self) -> Array:
+        """The memory as a NumPy array, shared. Refused while the tensor requires grad."""
+        if self._requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
+            )
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers; a number for a 0-d tensor."""
+        return self.array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.array.size > 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        if self.array.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        return bool(self.array.item())
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(self.array.shape[0]))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        from ddp.autograd.printing import tensor_text
+
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._edge is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment."
+            )
+        copy = wrap(self.array.copy(order="K"))
+        copy._requires_grad = self._requires_grad
+        memo[id(self)] = copy
+        if self._grad is not None:
+            copy._grad = self._grad.__deepcopy__(memo)
+        return copy
+
+    # The graph
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor; None for a leaf."""
+        return None if self._edge is None else self._edge[0]
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of `grad_fn` this tensor is."""
+        return 0 if self._edge is None else self._edge[1]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it."""
+        return self._edge is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are wanted for this tensor."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self._edge is not None:
+            if not wanted:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use "
+                    "a computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach()."
+                )
+            return
+        if wanted and not is_floating(self.array.dtype):
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, this one is "
+                f"{self.array.dtype}"
+            )
+        self._requires_grad = bool(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad`; returns the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Tensor:
+        """The same memory and version counter, outside the graph."""
+        result = wrap(self.array)
+        result._version_cell = self._version_cell
+        return result
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off from its history; it becomes a leaf that requires no gradient."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._edge = None
+        self._requires_grad = False
+        self._retains_grad = False
+        self._backward_hooks = None
+        return self
+
+    @property
+    def _version(self) -> int:
+        return self._version_cell[0]
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient of a leaf, or of a tensor that retains it."""
+        if self._edge is not None and not self._retains_grad and self._grad is None:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+                "non-leaf Tensor.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            _check_assigned_grad(self, value)
+        self._grad = value
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether a tensor that is no leaf keeps its gradient."""
+        return self._retains_grad
+
+    def retain_grad(self) -> None:
+        """Keep this tensor's gradient in `.grad`, after its hooks. Leaves do anyway."""
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._edge is None:
+            return
+        node, output_nr = self._edge
+        assert node is not None
+        node.own_hooks().retained[output_nr] = weakref.ref(self)
+        self._retains_grad = True
+
+    def register_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns replaces it.
+
+        Hooks run in the order of registration, each on the result of the one before.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._backward_hooks is None:
+            self._backward_hooks = OrderedDict()
+            if self._edge is not None:
+                node, output_nr = self._edge
+                assert node is not None
+                self._backward_hooks = node.own_hooks().tensor.setdefault(output_nr, OrderedDict())
+        return register(self._backward_hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Hook) -> RemovableHandle:
+        """Call `hook(self)` when a backward has added to `.grad`; leaves only."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._edge is not None:
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
+        if self._post_accumulate_grad_hooks is None:
+            self._post_accumulate_grad_hooks = OrderedDict()
+        return register(self._post_accumulate_grad_hooks, hook)
+
+    def _accumulate_grad(self, gradient: Array) -> None:
+        """Add `gradient` to `.grad`, in place when there is one; never keep `gradient` itself."""
+        grad = self._grad
+        if grad is not None:
+            np.add(grad.array, gradient, out=grad.array, casting="same_kind")
+            grad._version_cell[0] += 1
+            return
+        memory = self.grad_buffer
+        if memory is None:
+            memory = np.empty_like(self.array)  # the leaf's own layout
+        np.copyto(memory, gradient, casting="same_kind")
+        self._grad = wrap(memory)
+
+
+def _set_up(tensor: Tensor, array: Array) -> None:
+    tensor.array = array
+    tensor._edge = None
+    tensor._requires_grad = False
+    tensor._grad = None
+    tensor._version_cell = [0]
+    tensor._base = None
+    tensor._backward_hooks = None
+    tensor._post_accumulate_grad_hooks = None
+    tensor._accumulator = None
+    tensor._retains_grad = False
+    tensor.grad_buffer = None
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor over `array`, no copy: what every operation returns.
+
+    NumPy answers operations on 0-d arrays with scalars; they become arrays again here.
+    """
+    tensor = Tensor.__new__(Tensor)
+    _set_up(tensor, array if type(array) is np.ndarray else np.asarray(array))
+    return tensor
+
+
+def view_of(source: Tensor, array: Array) -> Tensor:
+    """A tensor over `array`, which shares the memory of `source`."""
+    view = wrap(array)
+    view._version_cell = source._version_cell
+    view._base = source if source._base is None else source._base
+    return view
+
+
+def _check_assigned_grad(tensor: Tensor, grad: Tensor) -> None:
+    if not isinstance(grad, Tensor):
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got {type(grad).__name__}"
+        )
+    if grad is tensor:
+        raise RuntimeError("can't assign Variable as its own grad")
+    if grad.shape != tensor.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
+            f"'{list(tensor.shape)}'. Please ensure that the gradient and the tensor are the same "
+            "size"
+        )
+    if grad.dtype != tensor.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with dtype "
+            f"'{tensor.dtype}'. Please ensure that the gradient and the tensor have the same dtype"
+        )
