@@ -1,0 +1,57 @@
+"""What holds for every test: nothing is left behind, and what cannot run here is skipped by name.
+
+The thread settings come first: NumPy reads them when it is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.threads import one_thread
+
+os.environ.update(one_thread(os.environ))
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# `dev` is what everybody runs; `ci` looks harder. Choose with HYPOTHESIS_PROFILE=ci. No deadline:
+# on a machine shared with other jobs a slow example says nothing.
+settings.register_profile("dev", max_examples=10, deadline=None)
+settings.register_profile(
+    "ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+PATIENCE_S = 2.0  # for a thread that is just ending
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if importlib.util.find_spec("torch") is None:
+        for item in items:
+            if item.get_closest_marker("oracle"):
+                item.add_marker(pytest.mark.skip(reason="PyTorch is not installed"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """A test that leaves a thread or a child process running fails."""
+    threads, children = set(threading.enumerate()), child_processes()
+    yield
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), f"left running: {thread}"
+    left = child_processes() - children
+    assert not left, f"left running: child processes {sorted(left)}"
+
+
+def child_processes() -> set[int]:
+    """The process ids of our children, zombies included; empty where /proc does not tell."""
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():
+        return set()
+    lists = (path.read_text() for path in tasks.glob("*/children"))
+    return {int(pid) for pids in lists for pid in pids.split()}
