@@ -49,12 +49,22 @@ def call_factory(spec: str, arguments: Mapping[str, Any], key: str) -> Any:
         signature = inspect.signature(factory)
     except ValueError:  # a builtin without one
         return factory(**arguments)
+    table = f"{key.rpartition('.')[0]}.args"
+    takes = f"{spec} takes {signature}"
+    for name in _unknown_arguments(signature, arguments):
+        hint = _nearest(name, signature.parameters, prefix=f"{table}.")
+        raise ConfigError(f"unknown key '{table}.{name}'{hint}: {takes}")
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        table = key.rpartition(".")[0]
-        raise ConfigError(f"'{table}.args': {spec} takes {signature}: {error}") from None
+        raise ConfigError(f"'{table}': {error}: {takes}") from None
     return factory(**arguments)
+
+
+def _unknown_arguments(signature: inspect.Signature, arguments: Mapping[str, Any]) -> list[str]:
+    parameters = signature.parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return [] if takes_all else [name for name in arguments if name not in parameters]
 
 
 def _import_module(name: str, spec: str, key: str) -> Any:
@@ -68,7 +78,7 @@ def _import_module(name: str, spec: str, key: str) -> Any:
         if not f"{name}.".startswith(f"{missing}."):
             raise  # the module exists; something it needs does not
         parent, _, last = missing.rpartition(".")
-        hint = _nearest(last, _submodules(parent))
+        hint = _nearest(last, _submodules(parent), prefix=f"{parent}." if parent else "")
         raise ConfigError(f"'{key}' is '{spec}': there is no module '{missing}'{hint}") from None
 
 
@@ -77,6 +87,6 @@ def _submodules(parent: str) -> Iterable[str]:
     return (module.name for module in pkgutil.iter_modules(path))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    return f" (did you mean '{prefix}{near[0]}'?)" if near else ""

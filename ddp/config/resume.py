@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from ddp.config.reading import to_dict
-from ddp.config.schema import Config
-from ddp.errors import ConfigError
+from ddp.config.schema import Config, require_shards
 
 # Whole tables whose every key enters the arithmetic of a step.
 DECIDING_TABLES = ("model", "data", "optimizer", "schedule")
@@ -26,11 +25,7 @@ def resolve_shards(config: Config, workers: int, stored: int | None = None) -> C
     when there are fewer shards than workers or fewer samples in a batch than shards.
     """
     shards = config.train.shards or stored or workers
-    if shards < workers:
-        raise ConfigError(
-            f"'train.shards' is {shards}: expected at least the number of workers, {workers}; "
-            "a worker without a shard has nothing to compute"
-        )
+    require_shards(shards, workers)
     return msgspec.structs.replace(
         config, train=msgspec.structs.replace(config.train, shards=shards)
     )

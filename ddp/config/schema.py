@@ -22,6 +22,7 @@ Natural = Annotated[int, Meta(ge=0, le=2**62)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]  # 0 <= x < 1
+Factor = Annotated[float, Meta(gt=0, le=1)]
 CallableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 RunName = Annotated[str, Meta(pattern=r"^\w[\w.+-]*$")]
 
@@ -151,7 +152,8 @@ class Schedule(Section, frozen=True, kw_only=True, tag_field="name"):
     name: ClassVar[str]
     # Whether the rate depends on the total number of steps, so that a longer run differs at once.
     uses_total_steps: ClassVar[bool] = False
-    warmup_steps: Natural = 0  # optimizer steps of linear warm-up
+    warmup_steps: Natural = 0  # optimizer steps on a straight line up to `optimizer.lr`
+    warmup_factor: Factor = 1 / 3  # the line begins at this part of it (PyTorch's LinearLR)
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for ddp.optim.schedule.learning_rate."""
@@ -258,3 +260,23 @@ class Config(Section, frozen=True, kw_only=True):
     train: Train
     checkpoint: Checkpoint = Checkpoint()
     cluster: Cluster = Cluster()
+
+    def __post_init__(self) -> None:
+        steps, warmup_steps = self.train.steps, self.schedule.warmup_steps
+        if steps is not None and warmup_steps >= steps:
+            raise ConfigError(
+                f"'schedule.warmup_steps' is {warmup_steps}: expected fewer than "
+                f"'train.steps' = {steps}"
+            )
+        workers, shards = self.cluster.workers, self.train.shards
+        if workers is not None and shards is not None:
+            require_shards(shards, workers)
+
+
+def require_shards(shards: int, workers: int) -> None:
+    """Raise ConfigError when there are fewer shards than workers."""
+    if shards < workers:
+        raise ConfigError(
+            f"'train.shards' is {shards}: expected at least the number of workers, {workers}; "
+            "a worker without a shard has nothing to compute"
+        )
