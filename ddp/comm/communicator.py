@@ -37,7 +37,7 @@ class Work(Protocol):
         """
 
     def done(self) -> bool:
-        """Make what progress is possible without blocking; say whether `wait` would return."""
+        """Make what progress is possible without blocking; say whether `wait` would end at once."""
 
 
 class Communicator(ABC):
@@ -139,11 +139,6 @@ def check_exchange(rank: int, send: Sequence[Arrays], receive: Sequence[Arrays],
 def total_bytes(arrays: Arrays) -> int:
     """How many bytes the arrays hold together."""
     return sum(array.nbytes for array in arrays)
-
-
-def as_bytes(array: Array) -> NDArray[np.uint8]:
-    """The memory of a C-contiguous array as a flat uint8 view."""
-    return array.reshape(-1).view(np.uint8)
 
 
 def exchange_timeout(

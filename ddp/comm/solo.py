@@ -5,9 +5,10 @@ Single-process training runs the same step as any other, on this communicator.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
-from ddp.comm.communicator import Arrays, Communicator, check_exchange
+from ddp.comm.communicator import Array, Arrays, Communicator, Mailbox, check_exchange
 
 
 class SoloCommunicator(Communicator):
@@ -40,3 +41,24 @@ class SoloWork:
 
     def done(self) -> bool:
         return True
+
+
+class SoloMailbox(Mailbox):
+    """The mailbox of a rank that can only write to itself."""
+
+    rank = 0
+    size = 1
+
+    def __init__(self) -> None:
+        self._letters: deque[tuple[int, list[bytes]]] = deque()
+
+    def post(self, rank: int, frames: Sequence[bytes | memoryview | Array]) -> None:
+        assert rank == self.rank
+        self._letters.append((rank, [bytes(frame) for frame in frames]))
+
+    def poll(self, timeout_s: float) -> tuple[int, list[bytes]] | None:
+        """The next message; None at once if there is none, for nobody else can send one."""
+        return self._letters.popleft() if self._letters else None
+
+    def close(self) -> None:
+        """There is nothing to give back."""
