@@ -1,0 +1,83 @@
+"""Activations: element by element, kept for the backward pass as their outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddp.autograd.dtypes import to_floating
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import to
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0); NaN stays NaN."""
+    x = input.array
+    y = wrap(np.maximum(x, x.dtype.type(0)))
+    if node := ReluBackward0.record(y, input):
+        node.save(y)
+    return y
+
+
+class ReluBackward0(Node):
+    """dx = dy where y > 0, else 0. (A product with the mask: twelve times as fast as `where`.)"""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        return (dy * (y > 0),)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x)), without overflow."""
+    input = to(input, to_floating(input.dtype))
+    y = wrap(logistic(input.array))
+    if node := SigmoidBackward0.record(y, input):
+        node.save(y)
+    return y
+
+
+class SigmoidBackward0(Node):
+    """dx = dy * y * (1 - y)."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        dx = 1 - y
+        dx *= y
+        dx *= dy
+        return (dx,)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    input = to(input, to_floating(input.dtype))
+    y = wrap(np.tanh(input.array))
+    if node := TanhBackward0.record(y, input):
+        node.save(y)
+    return y
+
+
+class TanhBackward0(Node):
+    """dx = dy * (1 - y²)."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        dx = y * y
+        np.subtract(1, dx, out=dx)
+        dx *= dy
+        return (dx,)
+
+
+def logistic(x: Array) -> Array:
+    """1 / (1 + exp(-x)) as exp(min(x, 0)) / (1 + exp(-|x|)): no exp overflows."""
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)): finite for every finite x."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))

@@ -1,0 +1,89 @@
+"""Batch normalisation over all axes but the second.
+
+Statistics are taken on the dense matrix (samples · pixels, channels) that channels-last memory is
+already, so their bits depend on shapes and values only. The variance is that of the centred values
+(two passes): the one-pass formula cancels when the mean is large.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.linear import column_sums
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    statistics: tuple[Array, Array] | None,
+    eps: float,
+) -> tuple[Tensor, Array, Array]:
+    """Normalise (N, C, ...) per channel → (output, mean (C,), biased variance (C,)).
+
+    `statistics` are the (mean, variance) to use in place of the batch's own. `weight` and `bias`
+    are both given, (C,), or both None.
+    """
+    rows = as_rows(input.array)
+    mean = column_sums(rows) / len(rows) if statistics is None else statistics[0]
+    centred = rows - mean
+    if statistics is None:
+        variance = np.einsum("mc,mc->c", centred, centred) / len(rows)
+    else:
+        variance = statistics[1]
+    inverse_std = 1.0 / np.sqrt(variance + eps)
+    y = centred * (inverse_std if weight is None else inverse_std * weight.array)
+    if bias is not None:
+        y += bias.array
+    output = wrap(from_rows(y, input.shape))
+    inputs = (input,) if weight is None or bias is None else (input, weight, bias)
+    if node := NativeBatchNormBackward0.record(output, *inputs):
+        node.uses_batch = statistics is None
+        needs_centred = node.uses_batch or (weight is not None and node.needs(1))
+        node.save(centred if needs_centred else None, inverse_std, weight)
+    return output, mean, variance
+
+
+class NativeBatchNormBackward0(Node):
+    """y = (x - mean) * s * w + b with s = 1 / sqrt(var + eps), per channel of M values.
+
+    With the batch's own statistics: dw = sum(dy * c) * s and db = sum(dy) for c = x - mean, and
+    dx = w * s * (dy - db / M - c * s * dw / M). With given statistics mean and s are constants:
+    dx = w * s * dy.
+    """
+
+    __slots__ = ("uses_batch",)
+
+    uses_batch: bool
+
+    def backward(self, dy: Array) -> Gradients:
+        centred, inverse_std, w = self.saved
+        rows = as_rows(dy)
+        db = column_sums(rows)
+        dw = None
+        if centred is not None:
+            dw = np.einsum("mc,mc->c", rows, centred)
+            dw *= inverse_std
+        scale = inverse_std if w is None else inverse_std * w
+        dx = None
+        if self.needs(0):
+            dx = rows * scale
+            if self.uses_batch:
+                m = len(rows)
+                dx -= centred * (scale * inverse_std * dw / m)
+                dx -= scale * db / m
+            dx = from_rows(dx, dy.shape)
+        return (dx,) if w is None else (dx, dw, db)
+
+
+def as_rows(x: Array) -> Array:
+    """(N, C, ...) → the dense matrix (N · ..., C): no copy for channels-last memory."""
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
+
+
+def from_rows(rows: Array, shape: tuple[int, ...]) -> Array:
+    """The reverse of `as_rows`, as a view in the given shape."""
+    channels_last = (shape[0], *shape[2:], shape[1])
+    return np.moveaxis(rows.reshape(channels_last), -1, 1)

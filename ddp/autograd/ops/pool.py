@@ -1,0 +1,114 @@
+"""Pooling over windows of images (N, C, H, W), on channels-last memory.
+
+No indices are kept: the backward pass finds the maxima again by comparing. Windows are walked
+position by position, each one strided view of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.window import Pair, Window
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def max_pool2d(input: Tensor, window: Window) -> Tensor:
+    """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
+    padded = framed(input.array.transpose(0, 2, 3, 1), window, -np.inf)
+    y = window.shifted(padded, 0, 0).copy(order="C")
+    for position in positions(window):
+        np.maximum(y, window.shifted(padded, *position), out=y)
+    output = wrap(y.transpose(0, 3, 1, 2))
+    if node := MaxPool2DWithIndicesBackward0.record(output, input):
+        node.window = window
+        node.save(input, output)
+    return output
+
+
+class MaxPool2DWithIndicesBackward0(Node):
+    """y = the maximum of each window; its gradient goes to the first of equal maxima."""
+
+    __slots__ = ("window",)
+
+    window: Window
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = (array.transpose(0, 2, 3, 1) for array in self.saved)
+        dy = np.ascontiguousarray(dy.transpose(0, 2, 3, 1))
+        padded = framed(x, self.window, -np.inf)
+        dx = np.zeros(padded.shape, dy.dtype)
+        unclaimed = np.ones(dy.shape, np.bool_)
+        for position in positions(self.window):
+            is_maximum = self.window.shifted(padded, *position) == y
+            is_maximum &= unclaimed
+            unclaimed ^= is_maximum
+            pixels = self.window.shifted(dx, *position)
+            pixels += dy * is_maximum
+        return (self.window.interior(dx).transpose(0, 3, 1, 2),)
+
+
+def avg_pool2d(input: Tensor, window: Window, divisor: Array) -> Tensor:
+    """The sum of each window over `divisor` (Ho, Wo, 1): (N, C, H, W) → (N, C, Ho, Wo)."""
+    padded = framed(input.array.transpose(0, 2, 3, 1), window, 0)
+    images, _, _, channels = padded.shape
+    y = np.zeros((images, *window.output, channels), padded.dtype)
+    for position in positions(window):
+        y += window.shifted(padded, *position)
+    y /= divisor
+    output = wrap(y.transpose(0, 3, 1, 2))
+    if node := AvgPool2DBackward0.record(output, input):
+        node.window, node.divisor = window, divisor
+    return output
+
+
+class AvgPool2DBackward0(Node):
+    """y = sum of each window / divisor; every pixel of a window gets dy / divisor."""
+
+    __slots__ = ("divisor", "window")
+
+    window: Window
+    divisor: Array
+
+    def backward(self, dy: Array) -> Gradients:
+        share = np.ascontiguousarray(dy.transpose(0, 2, 3, 1)) / self.divisor
+        images, channels = dy.shape[:2]
+        dx = np.zeros((images, *self.window.padded, channels), dy.dtype)
+        for position in positions(self.window):
+            pixels = self.window.shifted(dx, *position)
+            pixels += share
+        return (self.window.interior(dx).transpose(0, 3, 1, 2),)
+
+
+def window_sizes(window: Window, counted: tuple[Pair, Pair]) -> Array:
+    """How many pixels each window averages over: (Ho, Wo, 1).
+
+    `counted` is the padding, ((top, bottom), (left, right)), that counts as pixels.
+    """
+    (top, bottom), (left, right) = counted
+    (first_row, _), (first_column, _) = window.padding
+    pixels = np.zeros((1, *window.padded, 1))
+    rows = slice(first_row - top, first_row + window.input[0] + bottom)
+    pixels[:, rows, first_column - left : first_column + window.input[1] + right] = 1
+    sizes = np.zeros((*window.output, 1))
+    for position in positions(window):
+        sizes += window.shifted(pixels, *position)[0]
+    return sizes
+
+
+def positions(window: Window) -> Iterator[tuple[int, int]]:
+    """The (row, column) places of a window, in reading order."""
+    for row in range(window.kernel[0]):
+        for column in range(window.kernel[1]):
+            yield row, column
+
+
+def framed(x: Array, window: Window, value: float) -> Array:
+    """(N, H, W, C) with its padding filled with `value`; the array itself when there is none."""
+    if not window.is_padded:
+        return x
+    padded = np.full((len(x), *window.padded, x.shape[3]), value, x.dtype)
+    window.interior(padded)[...] = x
+    return padded

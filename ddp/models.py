@@ -1,0 +1,71 @@
+"""Models to start from; a config names one as `factory = "ddp.models:digits_cnn"`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ddp.autograd.tensor import Tensor
+from ddp.nn import functional as F
+from ddp.nn.batchnorm import BatchNorm2d
+from ddp.nn.containers import Sequential
+from ddp.nn.convolution import Conv2d, MaxPool2d
+from ddp.nn.layers import Dropout, Flatten, Linear, ReLU
+from ddp.nn.module import Module
+
+
+def digits_cnn(width: int = 16, classes: int = 10, dropout: float = 0.25) -> Sequential:
+    """A small convolutional network for images (N, 1, 8, 8) → logits (N, classes).
+
+    Two convolutions of `width` and 2·`width` channels, each with batch normalisation, ReLU and
+    2x2 pooling, then dropout and one linear layer: 10 thousand parameters at width 16.
+    """
+    return Sequential(
+        Conv2d(1, width, 3, padding=1, bias=False),
+        BatchNorm2d(width),
+        ReLU(),
+        Conv2d(width, 2 * width, 3, padding=1, bias=False),
+        BatchNorm2d(2 * width),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(2 * width, 4 * width, 3, padding=1, bias=False),
+        BatchNorm2d(4 * width),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Dropout(dropout),
+        Linear(4 * width * 2 * 2, classes),
+    )
+
+
+def mlp(sizes: Sequence[int]) -> Sequential:
+    """Linear layers `sizes[0]` → … → `sizes[-1]` with ReLU between, on flattened input."""
+    if len(sizes) < 2:
+        raise ValueError(f"expected at least two sizes, input and output, got {list(sizes)}")
+    layers: list[Module] = [Flatten()]
+    for inputs, outputs in pairwise(sizes):
+        layers += [Linear(inputs, outputs), ReLU()]
+    return Sequential(*layers[:-1])
+
+
+class Net(Module):
+    """The small network of PyTorch's tutorials, for images (N, 3, 32, 32) → logits (N, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = Conv2d(3, 6, 5)
+        self.pool = MaxPool2d(2, 2)
+        self.conv2 = Conv2d(6, 16, 5)
+        self.fc1 = Linear(16 * 5 * 5, 120)
+        self.fc2 = Linear(120, 84)
+        self.fc3 = Linear(84, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 32, 32) → (N, 10)."""
+        x = self.pool(F.relu(self.conv1(x)))
+        x = self.pool(F.relu(self.conv2(x)))
+        x = x.flatten(1)
+        x = F.relu(self.fc1(x))
+        x = F.relu(self.fc2(x))
+        logits: Tensor = self.fc3(x)
+        return logits

@@ -1,0 +1,172 @@
+"""Loss functions: argument checks in PyTorch's words, then the fused operations."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ddp.autograd.node import Array
+from ddp.autograd.ops import loss as ops
+from ddp.autograd.ops.softmax import log_softmax
+from ddp.autograd.tensor import Tensor
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy of softmax(input) with `target`.
+
+    input: logits (N, C, ...) or (C,). target: class indices (N, ...) or (), int64 or uint8, or
+    probabilities of the input's shape and a floating dtype. weight: (C,), a factor per class.
+    Rows whose class is `ignore_index` count for nothing. "mean" divides by the sum of the targets'
+    class weights, for probabilities by the number of rows. Raises IndexError for a class out of
+    range, ValueError and RuntimeError for sizes and dtypes that do not fit.
+    """
+    check_reduction(reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if target.shape == input.shape:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
+        return _cross_entropy_of_probabilities(input, target, weight, reduction, label_smoothing)
+    indices, factors = _class_indices(input, target), _class_weight(input, weight)
+    return ops.cross_entropy(input, indices, factors, ignore_index, reduction, label_smoothing)
+
+
+def _cross_entropy_of_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
+    """A composition, so that the gradient reaches the target too."""
+    if not target.is_floating_point():
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{dtype_name(target)}"
+        )
+    axis = min(1, input.ndim - 1)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / input.shape[axis]
+    if weight is not None:
+        shape = [1] * input.ndim
+        shape[axis] = -1
+        target = target * weight.reshape(*shape)
+    loss = -(log_softmax(input, axis) * target).sum(axis)
+    if reduction == "none":
+        return loss
+    return loss.sum() if reduction == "sum" else loss.sum() / max(loss.numel(), 1)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """-input[target], the input being log-probabilities (N, C, ...); else as `cross_entropy`."""
+    check_reduction(reduction)
+    indices, factors = _class_indices(input, target), _class_weight(input, weight)
+    return ops.nll_loss(input, indices, factors, ignore_index, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input - target)². Sizes that differ are broadcast, with a warning."""
+    check_reduction(reduction)
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            stacklevel=2,
+        )
+        input, target = _broadcast(input, target)
+    if not target.is_floating_point():
+        target = Tensor(target.array.astype(input.dtype))
+    return ops.mse_loss(input, target, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """Cross entropy of sigmoid(input) with target probabilities of the same size.
+
+    `weight` is a factor per element, `pos_weight` one on the positive term; both broadcast. "mean"
+    divides by the number of elements whatever the weights.
+    """
+    check_reduction(reduction)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
+    if not target.is_floating_point():
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {dtype_name(target)}"
+        )
+    return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless it is "none", "mean" or "sum"."""
+    if reduction not in ops.REDUCTIONS:
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """What PyTorch calls the dtype in its messages."""
+    names = {
+        "float32": "Float",
+        "float64": "Double",
+        "int64": "Long",
+        "int32": "Int",
+        "int16": "Short",
+        "int8": "Char",
+        "uint8": "Byte",
+        "bool": "Bool",
+    }
+    return names.get(tensor.dtype.name, tensor.dtype.name)
+
+
+def _class_indices(input: Tensor, target: Tensor) -> Array:
+    """The target as int64, checked against the input's shape; its range is checked later."""
+    expected = (input.shape[0], *input.shape[2:]) if input.ndim > 1 else ()
+    if input.ndim > 1 and target.shape[:1] != expected[:1]:
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+            f"({target.shape[0] if target.ndim else 0})."
+        )
+    if input.ndim == 2 and target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if target.shape != expected:
+        raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
+    if target.dtype not in (np.int64, np.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {dtype_name(target)}"
+        )
+    return target.array.astype(np.int64, copy=False)
+
+
+def _class_weight(input: Tensor, weight: Tensor | None) -> Array | None:
+    classes = input.shape[min(1, input.ndim - 1)]
+    if weight is None:
+        return None
+    if weight.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but "
+            f"got weight tensor of shape: {list(weight.shape)}"
+        )
+    return weight.array
+
+
+def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in their common shape; the gradients are summed back by the addition."""
+    zeros = Tensor(np.zeros(np.broadcast_shapes(a.shape, b.shape), a.dtype))
+    return a + zeros, b + zeros

@@ -1,0 +1,122 @@
+"""Gradient clipping, and parameters as one vector: `torch.nn.utils`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Generator, Iterable
+
+import numpy as np
+
+from ddp.autograd.node import Array
+from ddp.autograd.tensor import Tensor
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale all gradients in place so that their norm, taken together, is at most `max_norm`.
+
+    Returns the norm before clipping, 0-d. Parameters without gradient do not count. `foreach` is
+    PyTorch's hint for speed and changes nothing.
+    """
+    if isinstance(parameters, Generator):
+        parameters = list(parameters)
+        if not parameters:
+            warnings.warn(
+                "`parameters` is an empty generator, no gradient clipping will occur.",
+                stacklevel=2,
+            )
+    with_grad = _with_grad(parameters)
+    total_norm = get_total_norm(
+        [param.grad for param in with_grad if param.grad is not None],
+        norm_type,
+        error_if_nonfinite,
+    )
+    clip_grads_with_norm_(with_grad, max_norm, total_norm)
+    return total_norm
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float | str = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of the norms of `tensors`, 0-d; summed in float64, rounded to their dtype.
+
+    With `norm_type` 0 that is the number of tensors that are not all zero, as in PyTorch. Raises
+    RuntimeError for a norm that is not finite when `error_if_nonfinite`.
+    """
+    arrays = [tensor.array for tensor in _listed(tensors)]
+    if not arrays:
+        return Tensor(np.zeros((), np.float32))
+    order = float(norm_type)
+    norms = np.array([_norm(array.reshape(-1), order) for array in arrays])
+    total = np.asarray(_norm(norms, order), arrays[0].dtype)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(
+            f"The total norm of order {order} for gradients from `parameters` is non-finite, so "
+            "it cannot be clipped. To disable this error and scale the gradients by the "
+            "non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
+    return Tensor(total)
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Scale the gradients in place by min(1, max_norm / (total_norm + 1e-6))."""
+    coefficient = np.minimum(max_norm / (total_norm.array + 1e-6), 1.0)
+    with np.errstate(invalid="ignore"):  # infinite gradients become NaN, as in PyTorch
+        for param in _with_grad(parameters):
+            assert param.grad is not None
+            param.grad.array *= coefficient
+            param.grad._version_cell[0] += 1
+
+
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Clamp every gradient in place to ±`clip_value`."""
+    clip_value = float(clip_value)
+    for param in _with_grad(parameters):
+        assert param.grad is not None
+        gradient = param.grad.array
+        np.minimum(np.maximum(gradient, -clip_value, out=gradient), clip_value, out=gradient)
+        param.grad._version_cell[0] += 1
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters, flattened, one after another."""
+    return Tensor(np.concatenate([param.array.reshape(-1) for param in parameters]))
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Let each parameter's memory be its part of `vec`, in the order of `parameters`."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
+    start = 0
+    for param in parameters:
+        end = start + param.numel()
+        param.data = Tensor(vec.array[start:end].reshape(param.shape))
+        start = end
+
+
+def _norm(values: Array, order: float) -> float:
+    return float(np.linalg.norm(values.astype(np.float64), order)) if values.size else 0.0
+
+
+def _listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [param for param in _listed(parameters) if param.grad is not None]
