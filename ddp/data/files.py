@@ -23,6 +23,9 @@ from ddp.config.schema import Data
 from ddp.data.dataset import Array, ArrayDataset, BatchDataset, Dataset, check_labels
 from ddp.errors import DataError
 
+# What zipfile, zlib and NumPy raise for a file that is not what it should be; RuntimeError is
+# zipfile's answer to unknown compression and to encryption.
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
 AnyDataset = Dataset | BatchDataset
 
 
@@ -80,7 +83,7 @@ def open_npy(path: Path) -> Array:
     _require_file(path)
     try:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: expected a whole .npy file of numbers: {error}") from None
     return array
 
@@ -94,7 +97,7 @@ def open_npz(path: Path, names: tuple[str, ...]) -> list[Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [_open_member(path, archive, name) for name in names]
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: expected a whole .npz file of numbers: {error}") from None
 
 
