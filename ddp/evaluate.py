@@ -1,0 +1,63 @@
+"""Evaluation: fixed batches of a data set, each computed by exactly one rank.
+
+The batches depend on the data set and the batch size alone, and their results are summed
+exactly, so every number of ranks finds the same loss and accuracy, with no sample twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from ddp.autograd.grad_mode import no_grad
+from ddp.autograd.tensor import Tensor
+from ddp.build import Loss
+from ddp.data.dataset import fetch
+from ddp.data.files import AnyDataset
+from ddp.nn.module import Module
+from ddp.train import count_correct
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What one batch of the data set gave."""
+
+    loss: float  # mean over its samples
+    correct: int | None  # right answers; None: not a classification
+    samples: int
+
+
+def batches_of(rank: int, size: int, samples: int, batch: int) -> list[range]:
+    """The batches of a data set that `rank` computes: every `size`-th one."""
+    starts = range(rank * batch, samples, size * batch)
+    return [range(start, min(start + batch, samples)) for start in starts]
+
+
+def evaluate(
+    model: Module, loss: Loss, dataset: AnyDataset, batches: Iterable[range]
+) -> list[BatchResult]:
+    """The loss and right answers of each batch, in evaluation mode and without a graph.
+
+    Leaves the model in the mode it was in.
+    """
+    was_training = model.training
+    model.eval()
+    results = []
+    with no_grad():
+        for batch in batches:
+            inputs, targets = fetch(dataset, np.arange(batch.start, batch.stop))
+            output = model(Tensor(inputs))
+            value = loss(output, Tensor(targets)).item()
+            results.append(BatchResult(value, count_correct(output, targets), len(batch)))
+    model.train(was_training)
+    return results
+
+
+def summarize(results: Sequence[BatchResult]) -> tuple[float, float | None]:
+    """The mean loss and the share of right answers (None: not a classification)."""
+    samples = sum(result.samples for result in results)
+    correct = [result.correct for result in results if result.correct is not None]
+    loss = math.fsum(result.loss * result.samples for result in results) / samples
+    return loss, sum(correct) / samples if correct else None

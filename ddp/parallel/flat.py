@@ -1,0 +1,60 @@
+"""The layout as memory: parameters as views of one flat array, gradients as views of buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddp.autograd.tensor import Tensor
+from ddp.errors import ConfigError
+from ddp.parallel.layout import ITEM_BYTES, Bucket, Segment
+
+Array = NDArray[Any]
+CACHE_LINE_BYTES = 64
+
+
+def aligned_zeros(size: int) -> Array:
+    """A float32 array of `size` zeros whose memory begins on a cache line."""
+    memory = np.zeros(size * ITEM_BYTES + CACHE_LINE_BYTES, np.uint8)
+    offset = -memory.ctypes.data % CACHE_LINE_BYTES
+    return memory[offset : offset + size * ITEM_BYTES].view(np.float32)
+
+
+def move_into(flat: Array, placed: Sequence[Segment], parameters: Sequence[Tensor]) -> None:
+    """Copy every parameter to its place in `flat`; from now on it is a view of that place."""
+    for segment in placed:
+        parameter = parameters[segment.parameter]
+        view = flat[segment.flat : segment.flat_stop].reshape(parameter.shape)
+        np.copyto(view, parameter.array)
+        parameter.data = Tensor(view)
+
+
+def require_float32(names: Sequence[str], parameters: Sequence[Tensor]) -> None:
+    """Refuse what the flat arrays cannot hold, naming it."""
+    for name, parameter in zip(names, parameters, strict=True):
+        if parameter.array.dtype != np.float32:
+            raise ConfigError(
+                f"model: parameter {name!r} is {parameter.array.dtype}; the service trains "
+                "float32 parameters: convert the model with .float()"
+            )
+
+
+class GradientBuffer:
+    """One bucket's gradients of one shard (or sum of shards): flat memory, a view per parameter.
+
+    The gaps between parameters stay zero for ever, so that `flat` may be summed as a whole.
+    """
+
+    __slots__ = ("flat", "views")
+
+    def __init__(self, bucket: Bucket, shapes: Sequence[tuple[int, ...]]) -> None:
+        self.flat = aligned_zeros(bucket.size)
+        self.views = [
+            self.flat[s.flat - bucket.start : s.flat_stop - bucket.start].reshape(
+                shapes[s.parameter]
+            )
+            for s in bucket.segments
+        ]

@@ -1,0 +1,270 @@
+"""The training step, top to bottom: what one rank does between two orders of the coordinator.
+
+    Replica.compute(step)       this rank's shards, one after another: batch -> forward -> loss
+                                -> backward, whose hooks fill buckets, add them along the
+                                reduction tree and exchange them while backward goes on
+                                -> a result to report: loss, sums of squares, non-finite?, times
+    Replica.commit(...)         optimizer on this rank's slices -> parameters gathered
+
+A step is a pure function of (state, step, shards): computing it again, on another rank or after
+a crash, gives the same bits. Who orders the steps, and in which process, is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from time import perf_counter
+
+import msgspec
+import numpy as np
+
+from ddp.autograd.random import PhiloxGenerator, use_generator
+from ddp.autograd.tensor import Tensor
+from ddp.build import Task, make_optimizer
+from ddp.checkpoint import require_match
+from ddp.comm.communicator import Communicator
+from ddp.config.schema import Config
+from ddp.data.dataset import fetch
+from ddp.data.order import batch_indices
+from ddp.errors import ConfigError
+from ddp.parallel.buffers import BufferAverage
+from ddp.parallel.flat import Array, aligned_zeros, move_into, require_float32
+from ddp.parallel.layout import BLOCK, Segment, lay_out, plan_buckets
+from ddp.parallel.reducer import NonFinite, Reducer
+from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
+from ddp.parallel.shards import shard_range, shard_samples
+
+PROBE_SAMPLES = 4  # batch norm needs more than one
+
+
+class ShardResult(msgspec.Struct, frozen=True):
+    """What a shard's forward pass gave."""
+
+    shard: int
+    loss: float  # mean over its samples
+    correct: int | None  # right answers; None: not a classification
+    samples: int
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Where a rank's time went in a step (up to its report)."""
+
+    forward: float
+    backward: float
+    waiting: float
+
+
+class StepResult(msgspec.Struct, frozen=True):
+    """What a rank reports of a step before it is committed."""
+
+    shards: tuple[ShardResult, ...]
+    sums_of_squares: Array  # float64, one for each block this rank owns
+    unused: tuple[int, ...]  # parameters that got no gradient from this rank's shards
+    non_finite: NonFinite | None
+    seconds: Seconds
+
+
+class Replica:
+    """One rank's copy of the model, and everything it needs to train it."""
+
+    def __init__(self, config: Config, task: Task, comm: Communicator) -> None:
+        assert config.train.shards is not None, "resolve_shards comes first"
+        self._config = config
+        self._comm = comm
+        self._limit_s = config.cluster.exchange_timeout_s
+        self.model, self._loss, self._data = task.model, task.loss, task.train
+        self._shards = shard_range(comm.rank, comm.size, config.train.shards)
+
+        named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        self._names = [name for name, _ in named]
+        self._parameters = [parameter for _, parameter in named]
+        if not named:
+            raise ConfigError(f"'model.factory': {config.model.factory} has nothing to train")
+        require_float32(self._names, self._parameters)
+
+        sizes = [parameter.numel() for parameter in self._parameters]
+        self._placed, total = lay_out(sizes, self._ready_order())
+        self._buckets = plan_buckets(
+            self._placed, config.cluster.first_bucket_bytes, config.cluster.bucket_bytes
+        )
+        self._flat = aligned_zeros(total)
+        move_into(self._flat, self._placed, self._parameters)
+        self._buffers = BufferAverage(self.model, comm, config.train.shards)
+        self._reducer = Reducer(
+            self._names, self._parameters, self._buckets, comm, config.train.shards
+        )
+        self._optimizer = ShardedOptimizer(
+            self._names, self._parameters, self._flat, self._buckets, comm, make_optimizer(config)
+        )
+        self._slices: list[Array] = []
+
+    # -- a step ---------------------------------------------------------------------------------
+
+    def compute(self, step: int) -> StepResult:
+        """Compute this rank's shards of `step` and reduce its slices; nothing is changed yet."""
+        self.model.train()
+        batch = batch_indices(
+            len(self._data), self._config.train.global_batch, self._config.seed, step
+        )
+        self._clock = dict.fromkeys(("forward", "backward", "waiting"), 0.0)
+        self._first_bad_loss: NonFinite | None = None
+        self._reducer.begin_step()
+        self._buffers.begin_step()
+        results = [self._compute_shard(step, s, batch) for s in range(*self._shards)]
+
+        start = perf_counter()
+        self._slices = self._reducer.reduce(self._limit_s)
+        self._buffers.wait(self._limit_s)
+        self._clock["waiting"] = perf_counter() - start
+        return StepResult(
+            shards=tuple(result for result in results if result is not None),
+            sums_of_squares=sums_of_squares(self._reducer.owned, self._slices),
+            unused=tuple(n for n, used in enumerate(self._reducer.used) if not used),
+            non_finite=earliest(self._first_bad_loss, self._reducer.non_finite),
+            seconds=Seconds(**self._clock),
+        )
+
+    def _compute_shard(self, step: int, shard: int, batch: Array) -> ShardResult | None:
+        """Forward and backward of one shard; None when a ragged batch leaves it empty."""
+        assert self._config.train.shards is not None
+        mine = shard_samples(shard, self._config.train.shards, len(batch))
+        self._reducer.begin_shard(shard)
+        self._buffers.restore()
+        result, loss = None, None
+        start = perf_counter()
+        if mine:
+            inputs, targets = fetch(self._data, batch[mine.start : mine.stop])
+            with use_generator(PhiloxGenerator(self._config.seed, step, shard)):
+                output = self.model(Tensor(inputs))
+                loss = self._loss(output, Tensor(targets))
+            result = ShardResult(shard, loss.item(), count_correct(output, targets), len(mine))
+            if not np.isfinite(result.loss) and self._first_bad_loss is None:
+                self._first_bad_loss = NonFinite(shard, "the loss")
+        self._buffers.end_shard(shard, len(mine) / len(batch))
+        if shard == self._shards.hi - 1:
+            self._buffers.start_exchange()
+        middle = perf_counter()
+        if loss is not None:
+            # The gradient of (sum of the shard's losses) / (samples in the global batch).
+            weight = np.full(loss.shape, len(mine) / len(batch), np.float32)
+            loss.backward(Tensor(weight))
+        self._reducer.end_shard()
+        self._clock["forward"] += middle - start
+        self._clock["backward"] += perf_counter() - middle
+        return result
+
+    def commit(self, apply: bool, lr: float, clip: float, unused: Collection[int]) -> float:
+        """Apply the computed step, or skip it; return the seconds this took.
+
+        `clip` is the coefficient for all gradients; `unused` names the parameters that got a
+        gradient on no rank: they are left alone.
+        """
+        start = perf_counter()
+        if apply:
+            self._optimizer.step(self._slices, lr, clip, frozenset(unused))
+            for work in self._optimizer.gather():
+                work.wait(self._limit_s)
+        self._buffers.settle(apply)
+        return perf_counter() - start
+
+    # -- before the first step ------------------------------------------------------------------
+
+    def _ready_order(self) -> list[int]:
+        """The order in which gradients become ready, seen in one backward on a few samples.
+
+        Parameters that got no gradient come last. The buffers are put back.
+        """
+        seen: list[int] = []
+        number = {id(parameter): n for n, parameter in enumerate(self._parameters)}
+        hooks = [
+            parameter.register_post_accumulate_grad_hook(lambda p: seen.append(number[id(p)]))
+            for parameter in self._parameters
+        ]
+        kept = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()]
+        indices = np.arange(min(PROBE_SAMPLES, len(self._data)))
+        inputs, targets = fetch(self._data, indices)
+        self.model.train()
+        with use_generator(PhiloxGenerator(self._config.seed, 0, 0)):
+            loss = self._loss(self.model(Tensor(inputs)), Tensor(targets))
+        if loss.numel() != 1:
+            raise ConfigError(
+                f"'model.loss' is '{self._config.model.loss}': expected one number, the mean over "
+                f"the samples, got shape {tuple(loss.shape)}"
+            )
+        loss.backward(Tensor(np.ones(loss.shape, np.float32)))
+        for hook in hooks:
+            hook.remove()
+        for parameter in self._parameters:
+            parameter.grad = None
+        for buffer, values in kept:
+            np.copyto(buffer.array, values)
+        return seen + [n for n in range(len(self._parameters)) if n not in set(seen)]
+
+    @property
+    def plan(self) -> str:
+        """A hash of names, shapes, layout and buckets; ranks with different plans cannot train."""
+        shapes = [parameter.shape for parameter in self._parameters]
+        text = repr((self._names, shapes, self._placed, self._buckets, self._config.train.shards))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def model_state(self) -> dict[str, Array]:
+        """The model's state dict as arrays (not copies)."""
+        return {name: tensor.array for name, tensor in self.model.state_dict().items()}
+
+    def state_parts(self) -> Iterator[tuple[str, StatePart]]:
+        """This rank's share of the state as ("model" or "optimizer", part), as copies.
+
+        Every rank has all parameters; rank 0 gives them. Optimizer state is where it is used.
+        """
+        if self._comm.rank == 0:
+            for name, array in self.model_state().items():
+                yield "model", StatePart(name, array.shape, 0, array.reshape(-1).copy())
+        for part in self._optimizer.state_parts():
+            yield "optimizer", part
+
+    def load_state(self, model: Mapping[str, Array], optimizer: Mapping[str, Array]) -> None:
+        """Take over a whole state. Raises CheckpointError naming what does not fit."""
+        mine = self.model_state()
+        require_match(model, mine, "the checkpoint's model")
+        for name, array in mine.items():
+            np.copyto(array, model[name])
+        self._optimizer.load_state(optimizer)
+
+
+def sums_of_squares(
+    owned: Iterable[tuple[Segment, ...]], slices: Iterable[Array]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The sum of squares of every owned block, in float64.
+
+    Each is a float32 dot product over a fixed block, so it has the same bits whoever computes
+    it; where that overflows it is taken again in float64.
+    """
+    values = []
+    for blocks, gradient in zip(owned, slices, strict=True):
+        for block in blocks:
+            start = block.flat - blocks[0].flat
+            piece = gradient[start : start + block.size]
+            assert piece.size <= BLOCK
+            value = float(np.dot(piece, piece))
+            if not np.isfinite(value):
+                wide = piece.astype(np.float64)
+                value = float(np.dot(wide, wide))
+            values.append(value)
+    return np.array(values, np.float64)
+
+
+def earliest(loss: NonFinite | None, gradient: NonFinite | None) -> NonFinite | None:
+    """Which of the two happened first: shards come one after another, the loss before gradients."""
+    if loss is None or gradient is None:
+        return loss or gradient
+    return loss if loss.shard <= gradient.shard else gradient
+
+
+def count_correct(output: Tensor, targets: Array) -> int | None:
+    """Right answers of a classifier (output (N, C), integer targets (N,)); None for others."""
+    if output.array.ndim != 2 or targets.ndim != 1 or targets.dtype.kind not in "iu":
+        return None
+    return int((output.array.argmax(axis=1) == targets).sum())

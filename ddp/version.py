@@ -1,0 +1,3 @@
+"""The version, stated once. Coordinator and workers must agree on it to the letter."""
+
+VERSION = "0.1.0"

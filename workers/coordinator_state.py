@@ -1,0 +1,673 @@
+"""The coordinator's decisions: events in, instructions out. Pure.
+
+The coordinator orders every step of a run. It never sees a gradient: it lets workers in, gives
+them ranks, collects one report per rank and step, computes the global norm and the clip
+coefficient from the reported sums of squares, and orders the step to be applied or skipped. At
+step borders it has the test set evaluated and checkpoints written. It keeps the ledger of
+committed steps and the totals of the epoch.
+
+    JOINING --all there--> PREPARING --all ready--> STEPPING <--> BORDER --> LEAVING --> OVER
+
+Rules: everything that may change a decision is in here; time comes in as `Tick(now_s)`; what
+goes out is a list of instructions that `workers.coordination` carries out. A wait that can
+last has a limit (`_deadline_s`) and a sentence that says who is awaited.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from ddp.comm.communicator import Array
+from ddp.config import Config, to_dict
+from ddp.data.order import steps_per_epoch
+from ddp.evaluate import BatchResult, summarize
+from ddp.optim.schedule import learning_rate
+from ddp.train import Seconds
+from ddp.version import VERSION
+from workers import messages as m
+
+Member: TypeAlias = str  # how the transport knows a worker: any text
+
+SUSPICION_S = 1.0  # how long a lost worker's own last words are waited for
+LEAVING_LIMIT_S = 5.0  # how long Goodbyes are awaited before the run ends without them
+
+
+class Phase(Enum):
+    JOINING = "waiting for workers to join"
+    PREPARING = "waiting for workers to build their replicas"
+    STEPPING = "waiting for the reports of a step"
+    BORDER = "between steps"
+    LEAVING = "waiting for workers to leave"
+    OVER = "over"
+
+
+# -- events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of a worker's."""
+
+    member: Member
+    message: m.FromWorker
+    arrays: Sequence[Array] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone or silent; `cause` completes 'rank 1 …'."""
+
+    member: Member
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """This process was asked to end."""
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """The checkpoint ordered last is on disk, whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFailed:
+    """The coordinator's own process cannot go on (a full disk, say)."""
+
+    cause: str
+    by_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time, in seconds of a clock that never goes back."""
+
+    now_s: float
+
+
+Event: TypeAlias = Received | Lost | StopRequested | CheckpointWritten | HostFailed | Tick
+
+
+# -- instructions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    member: Member
+    message: m.FromCoordinator
+
+
+@dataclass(frozen=True, slots=True)
+class SendCheckpoint:
+    """Send the state the run resumes from to `member`, as StatePart … StateSent."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """One line of metrics: a step is committed on every worker."""
+
+    step: int
+    epoch: int
+    loss: float
+    correct: int | None
+    samples: int
+    norm: float
+    clip: float
+    lr: float
+    applied: bool
+    seconds: tuple[dict[str, float], ...]  # by rank: forward, backward, waiting, optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvaluation:
+    """The test set's mean loss and the share of right answers (None: not a classification)."""
+
+    step: int
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCheckpoint:
+    """All parts of the state after `step` steps have arrived: write them."""
+
+    step: int
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Training begins (or goes on) at `step` of `total_steps`, `epoch_steps` to an epoch."""
+
+    step: int
+    total_steps: int
+    epoch_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run is over. `problem` is empty when it went well."""
+
+    code: int
+    problem: str = ""
+
+
+Instruction: TypeAlias = (
+    Send | SendCheckpoint | RecordStep | RecordEvaluation | WriteCheckpoint | Announce | Begin | End
+)
+
+
+# -- the state --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over the steps of the epoch in progress; part of a checkpoint."""
+
+    loss: float = 0.0  # of samples' losses
+    correct: int = 0
+    samples: int = 0
+
+
+@dataclass(slots=True)
+class Worker:
+    """What is known of one worker."""
+
+    member: Member
+    hello: m.Hello
+    rank: int = -1
+    ready: m.Ready | None = None
+    report: m.StepReport | None = None
+    sums_of_squares: Array | None = None
+    optimizer_s: float | None = None  # of the step last ordered; None: not committed yet
+    batches: tuple[BatchResult, ...] | None = None
+    state_sent: bool = False
+    left: bool = False
+
+    def __str__(self) -> str:
+        name = f"rank {self.rank}" if self.rank >= 0 else "a worker"
+        return f"{name} ({self.hello.host}, pid {self.hello.pid})"
+
+
+@dataclass(slots=True)
+class CoordinatorState:
+    """A run in progress. `step` is the number of steps committed or skipped so far."""
+
+    config: Config
+    size: int
+    token: str
+    step: int = 0
+    totals: Totals = field(default_factory=Totals)
+    resumed: bool = False
+    phase: Phase = Phase.JOINING
+    workers: dict[Member, Worker] = field(default_factory=dict)
+    ledger: RecordStep | None = None  # ordered, not yet committed everywhere
+    _tasks: list[Callable[[], list[Instruction]]] = field(default_factory=list)
+    _stop: str = ""  # the signal that asked for the end, and of whom
+    _suspicion: tuple[Worker, str] | None = None
+    _code: int = 0
+    _saved: int = -1  # the step whose checkpoint was ordered last
+    _total_steps: int = 0
+    _epoch_steps: int = 0
+    _now_s: float = 0.0
+    _deadline_s: float = math.inf
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Take in one event; return what is to be done about it, in order."""
+        match event:
+            case Tick(now_s):
+                return self._on_tick(now_s)
+            case Received(member, message, arrays):
+                return self._on_message(member, message, arrays)
+            case Lost(member, cause):
+                return self._on_lost(member, cause)
+            case StopRequested(name):
+                return self._on_stop(name, "the coordinator")
+            case CheckpointWritten():
+                return self._next_task()
+            case HostFailed(cause, by_user):
+                return self._fail(None, cause, 2 if by_user else 1)
+
+    @property
+    def by_rank(self) -> list[Worker]:
+        return sorted(self.workers.values(), key=lambda worker: worker.rank)
+
+    # -- time --
+
+    def _on_tick(self, now_s: float) -> list[Instruction]:
+        if self._deadline_s == math.inf and self.phase is Phase.JOINING:
+            self._deadline_s = now_s + self.config.cluster.join_timeout_s
+        self._now_s = now_s
+        if now_s < self._deadline_s or self.phase is Phase.OVER:
+            return []
+        if self.phase is Phase.LEAVING:
+            return self._end()
+        if self._suspicion is not None:
+            return self._fail(*self._suspicion)
+        return self._fail(None, self._overdue())
+
+    def _overdue(self) -> str:
+        """The sentence for a limit that has passed: whom it waited for, and what to do."""
+        if self.phase is Phase.JOINING:
+            return (
+                f"{len(self.workers)} of {self.size} workers joined within "
+                f"{self.config.cluster.join_timeout_s:g} s (cluster.join_timeout_s): start the "
+                "missing ones with `ddp worker --coordinator ADDRESS`"
+            )
+        awaited = ", ".join(str(worker) for worker in self._awaited())
+        return (
+            f"{self.phase.value}, step {self.step}: nothing from {awaited} within "
+            f"{self.config.cluster.exchange_timeout_s:g} s (cluster.exchange_timeout_s)"
+        )
+
+    def _awaited(self) -> list[Worker]:
+        done: dict[Phase, Callable[[Worker], bool]] = {
+            Phase.PREPARING: lambda w: w.ready is not None,
+            Phase.STEPPING: lambda w: w.report is not None,
+            Phase.BORDER: lambda w: w.batches is not None or w.state_sent,
+        }
+        is_done = done.get(self.phase, lambda w: w.left)
+        return [worker for worker in self.by_rank if not is_done(worker)]
+
+    def _enter(self, phase: Phase, limit_s: float | None = None) -> None:
+        self.phase = phase
+        limit_s = self.config.cluster.exchange_timeout_s if limit_s is None else limit_s
+        self._deadline_s = self._now_s + limit_s
+
+    # -- messages --
+
+    def _on_message(
+        self, member: Member, message: m.FromWorker, arrays: Sequence[Array]
+    ) -> list[Instruction]:
+        if isinstance(message, m.Hello):
+            return self._on_hello(member, message)
+        worker = self.workers.get(member)
+        if worker is None or self.phase is Phase.OVER:
+            return []  # a stranger, or a late word: nobody waits for it
+        match message:
+            case m.Ready() if self.phase is Phase.PREPARING and worker.ready is None:
+                return self._on_ready(worker, message)
+            case m.StepReport() if self._expects_report(worker, message, arrays):
+                worker.report, worker.sums_of_squares = message, arrays[0]
+                return self._on_reports()
+            case m.Committed() if self._expects_committed(worker, message):
+                worker.optimizer_s = message.optimizer_s
+                return self._on_committed()
+            case m.EvaluationReport() if self.phase is Phase.BORDER and worker.batches is None:
+                worker.batches = message.batches
+                return self._on_evaluations()
+            case m.StateSent() if self.phase is Phase.BORDER and not worker.state_sent:
+                worker.state_sent = True
+                return self._on_states()
+            case m.Stopping(signal=name):
+                return self._on_stop(name, str(worker))
+            case m.Failed(blames=int(rank)) if 0 <= rank < self.size:
+                return self._on_suspicion(worker, self.by_rank[rank])
+            case m.Failed(cause=cause, by_user=by_user):
+                return self._fail(worker, cause, 2 if by_user else 1)
+            case m.Goodbye():
+                worker.left = True
+                return self._on_goodbye(worker)
+            case m.Beat():
+                return []
+        kind = type(message).__name__
+        return self._fail(worker, f"it sent a {kind} while the run was {self.phase.value}")
+
+    def _expects_report(
+        self, worker: Worker, report: m.StepReport, arrays: Sequence[Array]
+    ) -> bool:
+        return (
+            self.phase is Phase.STEPPING
+            and worker.report is None
+            and report.step == self.step
+            and len(arrays) == 1
+        )
+
+    def _expects_committed(self, worker: Worker, message: m.Committed) -> bool:
+        return (
+            self.ledger is not None
+            and worker.optimizer_s is None
+            and message.step == self.ledger.step
+        )
+
+    # -- joining and preparing --
+
+    def _on_hello(self, member: Member, hello: m.Hello) -> list[Instruction]:
+        reason = self._reason_to_refuse(member, hello)
+        if reason:
+            return [
+                Send(member, m.Refused(reason=reason)),
+                Announce(f"refused a worker ({hello.host}, pid {hello.pid}): {reason}"),
+            ]
+        self.workers[member] = Worker(member, hello)
+        if len(self.workers) < self.size:
+            return []
+        self._assign_ranks()
+        self._enter(Phase.PREPARING)
+        return [i for worker in self.by_rank for i in self._set_up(worker)]
+
+    def _reason_to_refuse(self, member: Member, hello: m.Hello) -> str:
+        if hello.version != VERSION:
+            return (
+                f"it runs ddp {hello.version}, the coordinator {VERSION}: "
+                "install the same version on both"
+            )
+        if self.phase is not Phase.JOINING or member in self.workers:
+            return f"the run has all of its {self.size} workers"
+        taken = {worker.hello.rank: worker for worker in self.workers.values()}
+        if hello.rank is not None and (hello.rank in taken or not 0 <= hello.rank < self.size):
+            return f"rank {hello.rank} is taken or outside 0 … {self.size - 1}"
+        kernels = {worker.hello.kernel for worker in self.workers.values()}
+        if kernels - {hello.kernel} and not self.config.cluster.allow_other_kernel:
+            return (
+                f"its BLAS kernel is {hello.kernel}, the others run {min(kernels)}, which gives "
+                "other bits: pin one with OPENBLAS_CORETYPE on every host, or set "
+                "cluster.allow_other_kernel = true"
+            )
+        return ""
+
+    def _assign_ranks(self) -> None:
+        """Those that asked for a rank have it; the others fill the gaps as they came."""
+        asked = {w.hello.rank for w in self.workers.values()}
+        free = iter(rank for rank in range(self.size) if rank not in asked)
+        for worker in self.workers.values():
+            worker.rank = next(free) if worker.hello.rank is None else worker.hello.rank
+
+    def _set_up(self, worker: Worker) -> list[Instruction]:
+        setup = m.Setup(
+            rank=worker.rank,
+            size=self.size,
+            config=to_dict(self.config),
+            addresses=tuple(w.hello.address for w in self.by_rank),
+            token=self.token,
+            resumed=self.resumed,
+        )
+        send: list[Instruction] = [Send(worker.member, setup)]
+        return [*send, SendCheckpoint(worker.member)] if self.resumed else send
+
+    def _on_ready(self, worker: Worker, ready: m.Ready) -> list[Instruction]:
+        worker.ready = ready
+        if self._awaited():
+            return []
+        first = self.by_rank[0]
+        for other in self.by_rank[1:]:
+            for name, ours, theirs in (
+                ("model", _ready(first).plan, _ready(other).plan),
+                ("initial state", _ready(first).state, _ready(other).state),
+                ("training data", _ready(first).train_samples, _ready(other).train_samples),
+            ):
+                if ours != theirs:
+                    cause = f"its {name} differs from that of {first}: {theirs} instead of {ours}"
+                    return self._fail(other, cause)
+        return self._begin(ready.train_samples)
+
+    def _begin(self, train_samples: int) -> list[Instruction]:
+        train = self.config.train
+        self._epoch_steps = steps_per_epoch(train_samples, train.global_batch)
+        self._total_steps = train.steps or (train.epochs or 0) * self._epoch_steps
+        begin = Begin(self.step, self._total_steps, self._epoch_steps)
+        if self.step >= self._total_steps:
+            self._tasks = [self._evaluate, self._finish]
+            return [begin, *self._next_task()]
+        if self._stop:
+            self._tasks = [self._finish]
+            return self._next_task()
+        return [begin, *self._run_step()]
+
+    def _run_step(self) -> list[Instruction]:
+        self._enter(Phase.STEPPING)
+        for worker in self.workers.values():
+            worker.report = None
+        return self._to_all(m.RunStep(step=self.step))
+
+    # -- a step --
+
+    def _on_reports(self) -> list[Instruction]:
+        """All reports are in: decide on the step."""
+        if self._awaited():
+            return []
+        culprit = self._first_non_finite()
+        norm = self._global_norm()
+        apply = culprit is None and math.isfinite(norm)
+        self.ledger = self._entry(norm, apply)
+        self.step += 1
+        self._tasks = self._border_tasks()
+        commit = m.Commit(
+            step=self.ledger.step,
+            apply=apply,
+            lr=self.ledger.lr,
+            clip=self.ledger.clip,
+            unused=self._unused_everywhere(),
+            go_on=not self._tasks,
+        )
+        for worker in self.workers.values():
+            worker.optimizer_s, worker.report = None, None
+        if self._tasks:
+            self._enter(Phase.BORDER)
+        else:
+            self._enter(Phase.STEPPING)
+        skipped = [] if apply else [Announce(self._why_skipped(culprit, norm))]
+        return [*self._to_all(commit), *skipped]
+
+    def _first_non_finite(self) -> tuple[Worker, int, str] | None:
+        """Whose value was not finite first, in the order of shards: (worker, shard, where)."""
+        found = [
+            (worker, *worker.report.non_finite)
+            for worker in self.by_rank
+            if worker.report is not None and worker.report.non_finite is not None
+        ]
+        return min(found, key=lambda item: item[1], default=None)
+
+    def _why_skipped(self, culprit: tuple[Worker, int, str] | None, norm: float) -> str:
+        assert self.ledger is not None
+        start = f"step {self.ledger.step} is skipped on every worker: "
+        if culprit is None:
+            return f"{start}the global gradient norm is {norm}, though every shard's was finite"
+        worker, shard, where = culprit
+        return f"{start}not finite first in {where}, shard {shard}, on {worker}"
+
+    def _global_norm(self) -> float:
+        """The 2-norm of the whole gradient.
+
+        fsum rounds once, so the result depends neither on the order nor on who summed what.
+        """
+        squares = [w.sums_of_squares for w in self.by_rank if w.sums_of_squares is not None]
+        values = [value for array in squares for value in array.tolist()]
+        return math.sqrt(math.fsum(values)) if all(map(math.isfinite, values)) else math.nan
+
+    def _entry(self, norm: float, apply: bool) -> RecordStep:
+        """What the ledger says of the step that is now decided."""
+        reports = [worker.report for worker in self.by_rank if worker.report is not None]
+        shards = sorted((s for r in reports for s in r.shards), key=lambda s: s.shard)
+        loss = math.fsum(s.loss * s.samples for s in shards)
+        samples = sum(s.samples for s in shards)
+        correct = [s.correct for s in shards if s.correct is not None]
+        if self.step % self._epoch_steps == 0:
+            self.totals = Totals()
+        self.totals.loss += loss
+        self.totals.samples += samples
+        self.totals.correct += sum(correct)
+        max_norm = self.config.train.clip_norm
+        return RecordStep(
+            step=self.step,
+            epoch=self.step // self._epoch_steps,
+            loss=loss / samples,
+            correct=sum(correct) if correct else None,
+            samples=samples,
+            norm=norm,
+            clip=1.0 if max_norm is None else clip_coefficient(norm, max_norm),
+            lr=self._learning_rate(),
+            applied=apply,
+            seconds=tuple(_seconds(report.seconds) for report in reports),
+        )
+
+    def _learning_rate(self) -> float:
+        schedule, base_lr = self.config.schedule, self.config.optimizer.lr
+        return learning_rate(
+            schedule.name, base_lr, self.step, self._total_steps, **schedule.arguments()
+        )
+
+    def _unused_everywhere(self) -> tuple[int, ...]:
+        unused = [set(worker.report.unused) for worker in self.by_rank if worker.report]
+        return tuple(sorted(set.intersection(*unused)))
+
+    def _on_committed(self) -> list[Instruction]:
+        times = [worker.optimizer_s for worker in self.by_rank]
+        if self.ledger is None or None in times:
+            return []
+        entry, self.ledger = self.ledger, None
+        for seconds, optimizer_s in zip(entry.seconds, times, strict=True):
+            seconds["optimizer"] = optimizer_s or 0.0
+        record: list[Instruction] = [entry]
+        return [*record, *self._next_task()] if self.phase is Phase.BORDER else record
+
+    # -- step borders --
+
+    def _border_tasks(self) -> list[Callable[[], list[Instruction]]]:
+        """What is due after `self.step` steps; empty: go on at once."""
+        checkpoint, train = self.config.checkpoint, self.config.train
+        last = self.step >= self._total_steps
+        epoch, inside = divmod(self.step, self._epoch_steps)
+
+        def due(every_epochs: int | None) -> bool:
+            return bool(every_epochs) and inside == 0 and epoch % (every_epochs or 1) == 0
+
+        tasks: list[Callable[[], list[Instruction]]] = []
+        if last or due(train.evaluate_every_epochs):
+            tasks.append(self._evaluate)
+        by_steps = bool(checkpoint.every_steps) and self.step % (checkpoint.every_steps or 1) == 0
+        if last or self._stop or by_steps or due(checkpoint.every_epochs):
+            tasks.append(self._save)
+        if last or self._stop:
+            tasks.append(self._finish)
+        return tasks
+
+    def _next_task(self) -> list[Instruction]:
+        if self.phase is Phase.OVER:
+            return []
+        return self._tasks.pop(0)() if self._tasks else self._run_step()
+
+    def _evaluate(self) -> list[Instruction]:
+        self._enter(Phase.BORDER)
+        for worker in self.workers.values():
+            worker.batches, worker.state_sent = None, False
+        return self._to_all(m.Evaluate())
+
+    def _on_evaluations(self) -> list[Instruction]:
+        if any(worker.batches is None for worker in self.workers.values()):
+            return []
+        batches = [b for worker in self.by_rank for b in worker.batches or ()]
+        if not batches:  # there is no test set
+            return self._next_task()
+        return [RecordEvaluation(self.step, *summarize(batches)), *self._next_task()]
+
+    def _save(self) -> list[Instruction]:
+        if self._saved == self.step:
+            return self._next_task()
+        self._saved = self.step
+        self._enter(Phase.BORDER)
+        for worker in self.workers.values():
+            worker.batches, worker.state_sent = None, False
+        return self._to_all(m.SendState())
+
+    def _on_states(self) -> list[Instruction]:
+        if not all(worker.state_sent for worker in self.workers.values()):
+            return []
+        return [WriteCheckpoint(self.step, self.totals)]
+
+    def _finish(self) -> list[Instruction]:
+        self._enter(Phase.LEAVING, LEAVING_LIMIT_S)
+        return self._to_all(m.Finish(code=self._code))
+
+    # -- the end --
+
+    def _on_stop(self, name: str, who: str) -> list[Instruction]:
+        """Asked to end: at the next step border, with a checkpoint; at once if none is begun."""
+        if self._stop or self.phase in (Phase.LEAVING, Phase.OVER):
+            return []
+        self._stop = f"{who} was asked to stop by {name}"
+        self._code = 128 + signal.Signals[name].value
+        if self.phase is Phase.JOINING:
+            return [*self._to_all(m.Finish(code=self._code)), *self._end()]
+        note: list[Instruction] = [Announce(f"{self._stop}: stopping at the next step border")]
+        if self.phase is Phase.BORDER and self._finish not in self._tasks:
+            self._tasks = [self._save, self._finish]
+        return note
+
+    def _on_goodbye(self, worker: Worker) -> list[Instruction]:
+        if self.phase is not Phase.LEAVING:
+            return self._fail(worker, "it left before the run was over")
+        return [] if self._awaited() else self._end()
+
+    def _end(self) -> list[Instruction]:
+        self._enter(Phase.OVER, math.inf)
+        return [End(self._code, self._stop)]
+
+    def _on_lost(self, member: Member, cause: str) -> list[Instruction]:
+        worker = self.workers.get(member)
+        if worker is None or worker.left or self.phase is Phase.OVER:
+            return []
+        if self.phase is Phase.LEAVING:
+            worker.left = True
+            return self._on_goodbye(worker)
+        if self.phase is Phase.JOINING:
+            del self.workers[member]
+            return [Announce(f"{worker} left before the run began: {cause}")]
+        return self._fail(worker, cause)
+
+    def _on_suspicion(self, witness: Worker, suspect: Worker) -> list[Instruction]:
+        """`witness` lost its connection to `suspect`, who may yet say why itself."""
+        if self._suspicion is None:
+            cause = f"it vanished in the middle of an exchange, as {witness} noticed"
+            self._suspicion = (suspect, cause)
+            self._deadline_s = min(self._deadline_s, self._now_s + SUSPICION_S)
+        return []
+
+    def _fail(self, culprit: Worker | None, cause: str, code: int = 1) -> list[Instruction]:
+        """End the run; the first failure is the one that is told."""
+        problem = cause if culprit is None or code == 2 else f"{culprit}: {cause}"
+        self._enter(Phase.OVER, math.inf)
+        aborts: list[Instruction] = [
+            Send(worker.member, m.Abort(reason=problem))
+            for worker in self.by_rank
+            if worker is not culprit
+        ]
+        return [*aborts, End(code, problem)]
+
+    def _to_all(self, message: m.FromCoordinator) -> list[Instruction]:
+        return [Send(worker.member, message) for worker in self.by_rank]
+
+
+def clip_coefficient(norm: float, max_norm: float) -> float:
+    """min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_."""
+    return min(1.0, max_norm / (norm + 1e-6))
+
+
+def _ready(worker: Worker) -> m.Ready:
+    assert worker.ready is not None
+    return worker.ready
+
+
+def _seconds(seconds: Seconds) -> dict[str, float]:
+    return {
+        "forward": seconds.forward,
+        "backward": seconds.backward,
+        "waiting": seconds.waiting,
+    }

@@ -1,0 +1,215 @@
+"""The vocabulary between coordinator and workers: one frozen struct per message.
+
+A message travels as a header (its fields, checked on arrival against the types below) followed
+by the arrays it carries, if any; see ddp.wire. Nothing that arrives is trusted before that.
+To add a kind: define it here, add it to one of the two unions at the end, and handle it in
+`coordinator_state` or `worker_state`; both refuse what they do not expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ddp import wire
+from ddp.comm.communicator import Array
+from ddp.errors import PeerProtocolError
+from ddp.evaluate import BatchResult
+from ddp.train import Seconds, ShardResult
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+# -- worker -> coordinator --------------------------------------------------------------------
+
+
+class Hello(Message):
+    """Worker -> coordinator: let me in."""
+
+    version: str
+    host: str
+    pid: int
+    kernel: str  # the BLAS kernel and threads: they decide bits (design: "what else decides bits")
+    address: str = ""  # where the other workers reach this one; empty: the transport knows
+    rank: int | None = None  # the rank it must have; None: any
+
+
+class Ready(Message):
+    """Worker -> coordinator: model and data stand; what follows must be equal on all workers."""
+
+    plan: str  # hash of names, shapes, layout and buckets
+    state: str  # fingerprint of parameters and buffers
+    train_samples: int
+
+
+class StepReport(Message):
+    """Worker -> coordinator: my shards of `step` are computed and my slices reduced.
+
+    Carries one array: the sums of squares of my blocks (float64).
+    """
+
+    step: int
+    shards: tuple[ShardResult, ...]
+    unused: tuple[int, ...]  # parameters that got no gradient from my shards
+    non_finite: tuple[int, str] | None  # shard, and the parameter or "the loss"
+    seconds: Seconds
+
+
+class Committed(Message):
+    """Worker -> coordinator: `step` is applied here (or skipped, as ordered)."""
+
+    step: int
+    optimizer_s: float
+
+
+class EvaluationReport(Message):
+    """Worker -> coordinator: my batches of the test set."""
+
+    batches: tuple[BatchResult, ...]
+
+
+class StatePart(Message):
+    """Worker -> coordinator, or back on resume: a stretch of one array of the state."""
+
+    kind: str  # "model" or "optimizer"
+    name: str
+    shape: tuple[int, ...]
+    start: int  # in elements, of the flattened array; the array carried says how many
+
+
+class StateSent(Message):
+    """Either way: that was all of the state."""
+
+
+class Stopping(Message):
+    """Worker -> coordinator: I was asked to end (`signal`: SIGTERM, SIGINT)."""
+
+    signal: str
+
+
+class Failed(Message):
+    """Worker -> coordinator: I cannot go on."""
+
+    cause: str  # one sentence
+    by_user: bool = False  # the input is wrong (exit code 2), not the run (1)
+    blames: int | None = None  # the rank whose loss is all that is wrong here
+
+
+class Goodbye(Message):
+    """Worker -> coordinator: I have finished and leave in good order."""
+
+
+# -- coordinator -> worker --------------------------------------------------------------------
+
+
+class Refused(Message):
+    """Coordinator -> worker: you cannot take part."""
+
+    reason: str
+
+
+class Setup(Message):
+    """Coordinator -> worker: your place, and everything you need to build your replica."""
+
+    rank: int
+    size: int
+    config: dict[str, Any]
+    addresses: tuple[str, ...]  # of all workers, by rank
+    token: str  # of this run; strangers on the data path do not know it
+    resumed: bool  # the state follows, as StatePart … StateSent
+
+
+class RunStep(Message):
+    """Coordinator -> worker: compute your shards of `step`."""
+
+    step: int
+
+
+class Commit(Message):
+    """Coordinator -> worker: all reports of `step` are in; do this."""
+
+    step: int
+    apply: bool  # False: skip, the step was not finite somewhere
+    lr: float
+    clip: float  # coefficient for all gradients
+    unused: tuple[int, ...]  # parameters without a gradient on any worker
+    go_on: bool  # True: compute step + 1 at once; False: wait for orders
+
+
+class Evaluate(Message):
+    """Coordinator -> worker: evaluate your part of the test set."""
+
+
+class SendState(Message):
+    """Coordinator -> worker: send your part of the state."""
+
+
+class Finish(Message):
+    """Coordinator -> worker: the run is over; leave with `code`."""
+
+    code: int
+
+
+class Abort(Message):
+    """Coordinator -> worker: the run has failed; leave now."""
+
+    reason: str
+
+
+class Beat(Message):
+    """Either way, apart from all else: I am alive."""
+
+
+FromWorker = (
+    Hello
+    | Ready
+    | StepReport
+    | Committed
+    | EvaluationReport
+    | StatePart
+    | StateSent
+    | Stopping
+    | Failed
+    | Goodbye
+    | Beat
+)
+FromCoordinator = (
+    Refused
+    | Setup
+    | StatePart
+    | StateSent
+    | RunStep
+    | Commit
+    | Evaluate
+    | SendState
+    | Finish
+    | Abort
+    | Beat
+)
+
+
+def to_frames(message: Message, arrays: Sequence[Array] = ()) -> list[Any]:
+    """The message as frames; arrays are not copied."""
+    return wire.pack(msgspec.to_builtins(message), arrays)
+
+
+def worker_message(frames: Sequence[bytes]) -> tuple[FromWorker, list[Array]]:
+    """What a worker sent. Raises PeerProtocolError for anything else."""
+    return _from_frames(frames, FromWorker)
+
+
+def coordinator_message(frames: Sequence[bytes]) -> tuple[FromCoordinator, list[Array]]:
+    """What the coordinator sent. Raises PeerProtocolError for anything else."""
+    return _from_frames(frames, FromCoordinator)
+
+
+def _from_frames(frames: Sequence[bytes], kinds: Any) -> tuple[Any, list[Array]]:
+    header, arrays = wire.unpack(frames)
+    try:
+        return msgspec.convert(header, kinds), arrays
+    except msgspec.ValidationError as error:
+        raise PeerProtocolError(f"the message is none of the protocol's: {error}") from error

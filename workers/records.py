@@ -1,0 +1,166 @@
+"""What a run shows and leaves behind: progress line, metrics.jsonl, checkpoints' state, summary.
+
+Nothing in here decides anything.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from ddp.checkpoint import Snapshot, fingerprint
+from ddp.config import Config, to_dict
+from ddp.metrics import MetricsLog, Summary, write_summary
+from workers import coordinator_state as c
+from workers.progress import Progress, Standing
+
+
+class Records:
+    """The papers of one run, kept by the process that hosts the coordinator."""
+
+    def __init__(
+        self,
+        config: Config,
+        size: int,
+        out: Path,
+        transport: str,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._size, self._out, self._transport = config, size, out, transport
+        self._stream, self._clock = stream, clock
+        self._progress = Progress(stream, clock)
+        self._log: MetricsLog | None = None
+        self._started_s = clock()
+        self._step = 0
+        self._samples = 0
+        self._begin = c.Begin(0, 0, 1)
+        self._train_loss: float | None = None
+        self._evaluation: c.RecordEvaluation | None = None
+
+    def start(self, snapshot: Snapshot | None, resume: bool) -> None:
+        """Say where training begins. Nothing is written before all workers are ready."""
+        self._step = 0 if snapshot is None else snapshot.step
+        if snapshot is not None:
+            totals = snapshot.state["totals"]
+            self._train_loss = totals["loss"] / max(totals["samples"], 1)
+            self.announce(f"going on after step {snapshot.step}, from {self._out}")
+        elif resume:
+            self.announce(f"no checkpoint in {self._out} yet: beginning at step 0")
+
+    def begin(self, begin: c.Begin) -> None:
+        """All workers are ready."""
+        self._begin = begin
+        self._log = MetricsLog(self._out, begin.step)
+        self._started_s = self._clock()
+        self._progress = Progress(self._stream, self._clock)
+        workers = f"{self._size} worker{'s' if self._size != 1 else ''}"
+        self.announce(
+            f"training {self._config.name}: {begin.total_steps} steps, "
+            f"{self._config.train.shards} shards on {workers} ({self._transport}), "
+            f"coordinator pid {os.getpid()} on {socket.gethostname()}, into {self._out}"
+        )
+
+    def step(self, record: c.RecordStep, totals: c.Totals) -> None:
+        """A step is committed on every worker."""
+        assert self._log is not None
+        self._step = record.step + 1
+        self._samples += record.samples
+        self._train_loss = totals.loss / totals.samples
+        accurate = record.correct is not None
+        self._log.write(_row(record))
+        self._progress.update(
+            Standing(
+                step=self._step,
+                total_steps=self._begin.total_steps,
+                epoch=record.epoch + 1,
+                epochs=-(-self._begin.total_steps // self._begin.epoch_steps),
+                loss=self._train_loss,
+                accuracy=totals.correct / totals.samples if accurate else None,
+                samples=self._samples,
+            )
+        )
+
+    def evaluation(self, record: c.RecordEvaluation) -> None:
+        """The test set has been evaluated."""
+        self._evaluation = record
+        accuracy = "" if record.accuracy is None else f", test accuracy {record.accuracy:.2%}"
+        epochs = record.step / self._begin.epoch_steps
+        self.announce(f"after epoch {epochs:g}: test loss {record.loss:.4f}{accuracy}")
+
+    def announce(self, text: str) -> None:
+        self._progress.announce(text)
+
+    def checkpoint_state(self, step: int, totals: c.Totals) -> dict[str, Any]:
+        """The JSON part of a checkpoint after `step` steps."""
+        train = self._config.train
+        return {
+            "epoch": step // self._begin.epoch_steps,
+            "position": step,
+            "seed": self._config.seed,
+            "shards": train.shards,
+            "totals": msgspec.to_builtins(totals),
+            "config": to_dict(self._config),
+        }
+
+    def finish(self, snapshot: Snapshot | None) -> None:
+        """The run is complete: write the summary and say how it went."""
+        assert snapshot is not None, "a run ends with a checkpoint"
+        evaluation = self._evaluation
+        wall_s = self._clock() - self._started_s
+        assert self._config.train.shards is not None
+        summary = Summary(
+            fingerprint=fingerprint(snapshot.model, snapshot.optimizer),
+            steps=snapshot.step,
+            epochs=snapshot.step / self._begin.epoch_steps,
+            train_loss=self._train_loss,
+            test_loss=None if evaluation is None else evaluation.loss,
+            test_accuracy=None if evaluation is None else evaluation.accuracy,
+            workers=self._size,
+            shards=self._config.train.shards,
+            transport=self._transport,
+            wall_s=wall_s,
+            samples_per_s=self._samples / wall_s if wall_s > 0 else 0.0,
+        )
+        write_summary(self._out, summary)
+        self._progress.close()
+        self._progress.announce(_closing_lines(summary, self._out))
+
+    def close(self) -> None:
+        self._progress.close()
+        if self._log is not None:
+            self._log.close()
+
+
+def _row(record: c.RecordStep) -> dict[str, Any]:
+    """The line of metrics.jsonl for a step."""
+    return {
+        "step": record.step + 1,
+        "epoch": record.epoch + 1,
+        "loss": record.loss,
+        "accuracy": None if record.correct is None else record.correct / record.samples,
+        "norm": record.norm,
+        "clip": record.clip,
+        "lr": record.lr,
+        "applied": record.applied,
+        "samples": record.samples,
+        "seconds": list(record.seconds),
+    }
+
+
+def _closing_lines(summary: Summary, out: Path) -> str:
+    accuracy = (
+        "" if summary.test_accuracy is None else f", test accuracy {summary.test_accuracy:.2%}"
+    )
+    return (
+        f"finished {summary.steps} steps in {summary.wall_s:.1f} s "
+        f"({summary.samples_per_s:,.0f} samples/s){accuracy}\n"
+        f"checkpoint   {out / f'step-{summary.steps:08d}'}\n"
+        f"fingerprint  {summary.fingerprint}"
+    )

@@ -1,0 +1,199 @@
+"""A worker's shell: takes orders from a link, has WorkerState judge them, carries them out.
+
+The same for every transport: what differs, the link and how a communicator is made, is handed
+in. A signal (SIGTERM, SIGINT) is told to the coordinator between two steps; the coordinator
+then ends the run at the step border, with a checkpoint. A second signal ends the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from ddp.build import Task, build_task
+from ddp.checkpoint import blas_kernel, fingerprint
+from ddp.comm.communicator import Communicator
+from ddp.config import Config, from_dict
+from ddp.errors import CommError, DdpError, PeerLost
+from ddp.evaluate import batches_of, evaluate
+from ddp.train import Replica
+from ddp.version import VERSION
+from workers import messages as m
+from workers import worker_state as w
+from workers.assembly import Assembly, pieces
+from workers.link import Link, RunEnded
+
+POLL_S = 0.2  # how often a waiting worker looks whether it was asked to stop
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+MakeCommunicator = Callable[[m.Setup], Communicator]
+
+
+class StopFlag:
+    """Remembers the first stop signal; the second one acts as it would without us."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def install(self) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.name = signal.Signals(number).name
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Session:
+    """One worker's part in one run."""
+
+    def __init__(
+        self, link: Link, make_communicator: MakeCommunicator, stop: StopFlag | None = None
+    ) -> None:
+        self._link = link
+        self._make_communicator = make_communicator
+        self._stop = stop or StopFlag()
+        self._stop_told = False
+        self._state = w.WorkerState()
+        self._comm: Communicator | None = None
+        self._config: Config
+        self._task: Task
+        self._replica: Replica
+        self._resumed_from = Assembly()
+
+    def run(self, address: str = "", rank: int | None = None) -> w.Leave:
+        """Take part until told to leave. Never raises: a failure is told and returned."""
+        try:
+            self._link.send(hello(address, rank))
+            return self._serve()
+        except RunEnded as error:
+            return w.Leave(1, str(error))
+        except BaseException as error:
+            return self._fail(error)
+
+    def close(self) -> None:
+        if self._comm is not None:
+            self._comm.close()
+        self._link.close()
+
+    def _serve(self) -> w.Leave:
+        while True:
+            self._tell_stop()
+            order = self._link.receive(POLL_S)
+            if order is None:
+                continue
+            for instruction in self._state.handle(*order):
+                if isinstance(instruction, w.Leave):
+                    if instruction.orderly:
+                        self._link.send(m.Goodbye())
+                    return instruction
+                self._carry_out(instruction)
+
+    def _tell_stop(self) -> None:
+        if self._stop.name and not self._stop_told:
+            self._stop_told = True
+            self._link.send(m.Stopping(signal=self._stop.name))
+
+    def _carry_out(self, instruction: w.Instruction) -> None:
+        match instruction:
+            case w.BuildReplica(setup):
+                self._build(setup)
+            case w.TakeState(part, array):
+                self._resumed_from.add(part, array)
+            case w.BecomeReady(resumed):
+                self._become_ready(resumed)
+            case w.ComputeStep(step):
+                self._compute(step)
+            case w.CommitStep(commit):
+                seconds = self._replica.commit(commit.apply, commit.lr, commit.clip, commit.unused)
+                self._link.send(m.Committed(step=commit.step, optimizer_s=seconds))
+            case w.EvaluateShare():
+                self._evaluate()
+            case w.SendShare():
+                self._send_state()
+            case _:
+                raise TypeError(instruction)
+
+    def _build(self, setup: m.Setup) -> None:
+        self._config = from_dict(setup.config)
+        self._task = build_task(self._config)
+        self._comm = self._make_communicator(setup)
+        self._replica = Replica(self._config, self._task, self._comm)
+
+    def _become_ready(self, resumed: bool) -> None:
+        if resumed:
+            self._replica.load_state(*self._resumed_from.take())
+        ready = m.Ready(
+            plan=self._replica.plan,
+            state=fingerprint(self._replica.model_state(), {}),
+            train_samples=len(self._task.train),
+        )
+        self._link.send(ready)
+
+    def _compute(self, step: int) -> None:
+        result = self._replica.compute(step)
+        report = m.StepReport(
+            step=step,
+            shards=result.shards,
+            unused=result.unused,
+            non_finite=result.non_finite,
+            seconds=result.seconds,
+        )
+        self._tell_stop()
+        self._link.send(report, [result.sums_of_squares])
+
+    def _evaluate(self) -> None:
+        assert self._comm is not None
+        batches = []
+        if self._task.test is not None:
+            batch = self._config.train.evaluation_batch
+            share = batches_of(self._comm.rank, self._comm.size, len(self._task.test), batch)
+            batches = evaluate(self._task.model, self._task.loss, self._task.test, share)
+        self._link.send(m.EvaluationReport(batches=tuple(batches)))
+
+    def _send_state(self) -> None:
+        for kind, part in self._replica.state_parts():
+            for message, array in pieces(kind, part.name, part.shape, part.start, part.array):
+                self._link.send(message, [array])
+        self._link.send(m.StateSent())
+
+    def _fail(self, error: BaseException) -> w.Leave:
+        """Tell people and the coordinator why this worker cannot go on."""
+        failed = describe_failure(error)
+        if not isinstance(error, DdpError | SystemExit):
+            traceback.print_exception(error)
+            sys.stderr.flush()
+        code = 2 if failed.by_user else 1
+        try:
+            self._link.send(failed)
+            return w.Leave(code)
+        except Exception:  # the coordinator cannot be told: tell whoever reads our output
+            return w.Leave(code, failed.cause)
+
+
+def describe_failure(error: BaseException) -> m.Failed:
+    """What the coordinator is told: the cause in one sentence, and who is to blame."""
+    if isinstance(error, PeerLost):
+        return m.Failed(cause=str(error), blames=error.rank)
+    if isinstance(error, SystemExit):
+        cause = f"the program called exit({error.code!r}) in the middle of the run"
+        return m.Failed(cause=cause)
+    if isinstance(error, DdpError):
+        return m.Failed(cause=str(error), by_user=not isinstance(error, CommError))
+    return m.Failed(cause="".join(traceback.format_exception_only(error)).strip())
+
+
+def hello(address: str, rank: int | None) -> m.Hello:
+    return m.Hello(
+        version=VERSION,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        kernel=blas_kernel(),
+        address=address,
+        rank=rank,
+    )

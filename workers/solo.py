@@ -1,0 +1,22 @@
+"""Training in one process: coordinator and worker in a world of one, without a socket."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ddp.comm.solo import SoloCommunicator, SoloMailbox
+from ddp.config import Config
+from workers.coordination import Coordination
+from workers.hosting import run_hosted
+from workers.link import EmbeddedLink
+from workers.session import Session, StopFlag
+
+
+def run(config: Config, out: Path, resume: bool) -> int:
+    """Train; return the exit code. Raises DdpError for wrong input."""
+    coordination = Coordination(config, 1, out, resume, "solo", sys.stdout)
+    stop = StopFlag()
+    stop.install()
+    link = EmbeddedLink(coordination, SoloMailbox())
+    return run_hosted(coordination, Session(link, lambda setup: SoloCommunicator(), stop))

@@ -1,0 +1,215 @@
+"""A worker as a process of its own: it finds the coordinator, and learns everything from it.
+
+Two connections go to the coordinator: `main` for orders and reports, used by the main thread,
+and `beat`, used by a thread that sends heartbeats and learns at once when the run has ended,
+whatever the main thread is computing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket as sockets
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import zmq
+
+from ddp.comm.communicator import Array, Communicator
+from ddp.comm.zeromq import Listener
+from ddp.errors import CommError, ConfigError, PeerProtocolError
+from workers import messages as m
+from workers.coordinator import MAX_FRAME_BYTES
+from workers.heartbeat import Pulse
+from workers.link import Order, RunEnded
+from workers.session import Session, StopFlag
+
+CONNECT_LIMIT_S = 60.0  # how long a coordinator that has never answered is looked for
+BEAT_S = 1.0
+SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
+GRACE_S = 3.0  # from the end of the run to the end of a process that does not notice
+LINGER_MS = 2000
+
+
+def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONNECT_LIMIT_S) -> int:
+    """Take part in the run coordinated at `coordinator`; return the exit code.
+
+    Raises ConfigError for an address that is none.
+    """
+    context = zmq.Context()
+    member = secrets.token_hex(8)
+    stop = StopFlag()
+    stop.install()
+    try:
+        listener = Listener(data_address(coordinator))
+        watch = Watch(context, coordinator, member, connect_limit_s)
+        link = SocketLink(context, coordinator, member, watch)
+
+        def join_mesh(setup: m.Setup) -> Communicator:
+            watch.configure(setup)
+            mesh = listener.connect(setup.rank, setup.addresses, bytes.fromhex(setup.token))
+            watch.on_end(mesh.cancel)
+            return mesh
+
+        session = Session(link, join_mesh, stop)
+        watch.start()
+        leave = session.run(listener.address, rank)
+        watch.stop()
+        session.close()
+        listener.close()
+    finally:
+        context.destroy(linger=LINGER_MS)
+    if leave.reason:
+        print(f"ddp: {leave.reason}", file=sys.stderr, flush=True)
+    return leave.code
+
+
+def data_address(coordinator: str) -> str:
+    """Where this worker should listen for the others: the way it reaches the coordinator."""
+    parts = urlsplit(coordinator)
+    if parts.scheme == "ipc":
+        return "ipc://@"
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme != "tcp" or not host or not port:
+        raise ConfigError(
+            f"the coordinator's address is {coordinator!r}: expected tcp://HOST:PORT, as in "
+            "`ddp worker --coordinator tcp://127.0.0.1:5555`"
+        )
+    return f"tcp://{_own_address(host, port)}:0"
+
+
+def _own_address(host: str, port: int) -> str:
+    """This host's address on the route to `host`, found without sending anything."""
+    deadline_s = time.monotonic() + CONNECT_LIMIT_S
+    while True:
+        try:
+            with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as probe:
+                probe.connect((host, port))
+                address: str = probe.getsockname()[0]
+                return address
+        except OSError as error:  # a container's name may not be known yet
+            if time.monotonic() > deadline_s:
+                raise ConfigError(
+                    f"the coordinator's host {host!r} cannot be reached: {error}"
+                ) from None
+            time.sleep(0.2)
+
+
+def connect(
+    context: zmq.Context[Any], coordinator: str, member: str, channel: str
+) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+    socket.setsockopt(zmq.IDENTITY, f"{member}/{channel}".encode())
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.set_hwm(0)
+    try:
+        socket.connect(coordinator)
+    except zmq.ZMQError as error:
+        raise ConfigError(f"the coordinator's address {coordinator!r}: {error.strerror}") from None
+    return socket
+
+
+class SocketLink:
+    """The `main` connection."""
+
+    def __init__(
+        self, context: zmq.Context[Any], coordinator: str, member: str, watch: Watch
+    ) -> None:
+        self._socket = connect(context, coordinator, member, "main")
+        self._watch = watch
+
+    def send(self, message: m.FromWorker, arrays: Sequence[Array] = ()) -> None:
+        self._socket.send_multipart(m.to_frames(message, arrays), copy=False)
+
+    def receive(self, timeout_s: float) -> Order | None:
+        if not self._socket.poll(timeout_s * 1000):
+            self._watch.check()
+            return None
+        return m.coordinator_message(self._socket.recv_multipart())
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Watch(threading.Thread):
+    """The `beat` connection, and the thread that keeps it."""
+
+    def __init__(
+        self, context: zmq.Context[Any], coordinator: str, member: str, connect_limit_s: float
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._context, self._coordinator, self._member = context, coordinator, member
+        self._connect_limit_s = connect_limit_s
+        self._pulse: Pulse[str] = Pulse(BEAT_S, SILENCE_S)
+        self._stopped = threading.Event()
+        self._on_end: Callable[[CommError], None] = lambda error: None
+        self._ended: RunEnded | None = None
+
+    def configure(self, setup: m.Setup) -> None:
+        """Take over the intervals of the run's configuration."""
+        cluster = setup.config["cluster"]
+        self._pulse.interval_s = cluster["heartbeat_s"]
+        self._pulse.limit_s = cluster["heartbeat_timeout_s"]
+
+    def on_end(self, call: Callable[[CommError], None]) -> None:
+        """Call `call` with the reason when the run ends under us."""
+        self._on_end = call
+        if self._ended is not None:
+            call(self._ended)
+
+    def check(self) -> None:
+        """Raise RunEnded if the run has ended under us."""
+        if self._ended is not None:
+            raise self._ended
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+    def run(self) -> None:
+        started_s = time.monotonic()
+        socket = connect(self._context, self._coordinator, self._member, "beat")
+        answered = False
+        while not self._stopped.is_set() and self._ended is None:
+            now_s = time.monotonic()
+            if self._pulse.is_due(now_s):
+                socket.send_multipart(m.to_frames(m.Beat()))
+            if socket.poll(100):
+                answered = True
+                self._pulse.heard("coordinator", now_s)
+                self._take(socket.recv_multipart())
+            elif not answered and now_s - started_s > self._connect_limit_s:
+                self._end(
+                    f"no coordinator answered at {self._coordinator} within "
+                    f"{self._connect_limit_s:g} s: is `ddp coordinator … --listen` running there?"
+                )
+            elif self._pulse.silent(now_s):
+                self._end(
+                    f"the coordinator at {self._coordinator} has been silent for "
+                    f"{self._pulse.limit_s:g} s: it has ended or cannot be reached"
+                )
+        socket.close(linger=0)
+        if self._ended is not None and not self._stopped.wait(GRACE_S):
+            print(f"ddp: {self._ended}", file=sys.stderr, flush=True)
+            os._exit(1)  # the main thread is deep in something that does not notice
+
+    def _take(self, frames: list[bytes]) -> None:
+        try:
+            message, _ = m.coordinator_message(frames)
+        except PeerProtocolError as error:
+            self._end(f"the coordinator at {self._coordinator} is none: {error}")
+            return
+        if isinstance(message, m.Abort):
+            self._end(f"the run was ended: {message.reason}")
+
+    def _end(self, reason: str) -> None:
+        self._ended = RunEnded(reason)
+        self._on_end(self._ended)
