@@ -73,7 +73,7 @@ def _parse(content: bytes, where: str) -> dict[str, Any]:
         table = json.loads(content)
     except (ValueError, RecursionError):
         raise CheckpointError(f"{where}: truncated or altered: it is not JSON") from None
-    if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+    if not isinstance(table, dict) or not _is_format(table.get("format")):
         raise CheckpointError(f"{where}: altered: it has no format number")
     if table["format"] > FORMAT:
         raise CheckpointError(
@@ -81,6 +81,10 @@ def _parse(content: bytes, where: str) -> dict[str, Any]:
             "of ddp reads: upgrade ddp"
         )
     return table
+
+
+def _is_format(number: Any) -> bool:
+    return type(number) is int and number >= 1  # `True` is no number here
 
 
 def _canonical(table: dict[str, Any]) -> bytes:
