@@ -139,16 +139,16 @@ def _worker(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from launcher.report import evaluate
+    from launcher.report import evaluation
 
-    print(evaluate(arguments.checkpoint))
+    print(evaluation(arguments.checkpoint))
     return 0
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from launcher.report import inspect
+    from launcher.report import inspection
 
-    print(inspect(arguments.checkpoint))
+    print(inspection(arguments.checkpoint))
     return 0
 
 

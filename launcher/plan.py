@@ -65,7 +65,8 @@ def local_plan(
 
     coordinator = process(COORDINATOR, COORDINATOR, *coordinator_arguments(run, address))
     workers = (
-        process(WORKER, f"worker {index}", "--coordinator", address) for index in range(run.workers)
+        process(WORKER, f"rank {rank}", "--coordinator", address, "--rank", str(rank))
+        for rank in range(run.workers)
     )
     return Plan(processes=(coordinator, *workers), warnings=warnings(run.workers, cores))
 

@@ -31,14 +31,14 @@ def plan_of(
 def test_a_plan_is_one_coordinator_and_the_workers_asked_for() -> None:
     plan = plan_of(workers=3)
     assert [p.role for p in plan.processes] == [COORDINATOR, WORKER, WORKER, WORKER]
-    assert [p.label for p in plan.processes] == ["coordinator", "worker 0", "worker 1", "worker 2"]
+    assert [p.label for p in plan.processes] == ["coordinator", "rank 0", "rank 1", "rank 2"]
 
 
-def test_a_worker_is_told_where_the_coordinator_listens_and_nothing_else() -> None:
+def test_a_worker_is_told_its_rank_and_where_the_coordinator_listens() -> None:
     plan = plan_of()
     assert plan.processes[1].argv == (
         *("/usr/bin/python3", "-m", "workers", "worker"),
-        *("--coordinator", "ipc://@here"),
+        *("--coordinator", "ipc://@here", "--rank", "0"),
     )
 
 
@@ -54,7 +54,7 @@ def test_the_coordinator_gets_what_the_user_asked_for() -> None:
 def test_a_file_name_that_looks_like_a_command_stays_one_argument() -> None:
     plan = plan_of(config="a b; rm -r $HOME.toml")
     assert plan.processes[0].argv[4] == "a b; rm -r $HOME.toml"
-    last_line_of_coordinator = describe(plan).split("worker 0:")[0].strip().splitlines()[-1]
+    last_line_of_coordinator = describe(plan).split("rank 0:")[0].strip().splitlines()[-1]
     assert tuple(shlex.split(last_line_of_coordinator)) == plan.processes[0].argv
 
 
