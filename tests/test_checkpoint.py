@@ -477,11 +477,11 @@ def test_a_directory_without_checkpoints_has_no_newest(tmp_path: Path) -> None:
 def test_pruning_keeps_the_newest_and_what_is_not_ours(tmp_path: Path) -> None:
     for step in range(1, 6):
         save(tmp_path, snapshot(step))
-    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / ".tmp-metrics.jsonl").touch()
     (tmp_path / "step-best").mkdir()
     prune(tmp_path, keep=2)
     assert sorted(os.listdir(tmp_path)) == [
-        "metrics.jsonl",
+        ".tmp-metrics.jsonl",
         "step-00000004",
         "step-00000005",
         "step-best",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tomllib
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ddp.config import (
     Config,
@@ -41,6 +44,11 @@ lr = 0.1
 epochs = 2
 global_batch = 32
 """
+
+KEYS = [
+    *["name", "seed", "model", "data", "optimizer", "schedule", "train", "checkpoint", "cluster"],
+    *["factory", "args", "loss", "lr", "betas", "scale", "epochs", "shards", "keep", "workers"],
+]
 
 
 @pytest.fixture
@@ -324,6 +332,30 @@ def test_every_key_of_every_table_is_known_by_its_name(file: Path) -> None:
         "name", "seed", "model", "data", "optimizer", "schedule", "train", "checkpoint", "cluster",
     }  # fmt: skip
     assert to_dict(from_dict(plain)) == plain
+
+
+# Anything a TOML file can hold.
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+words = st.sampled_from(["SGD", "Adam", "cosine", "a.b:c", "x.npz", "y.npy", "lr", "args"])
+anything = st.recursive(
+    scalars | words,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(KEYS), st.sampled_from(KEYS), anything)
+def test_whatever_stands_under_a_key_is_taken_or_refused_by_us(
+    outer: str, inner: str, value: Any
+) -> None:
+    base = tomllib.loads(BASE)
+    for values in (base | {outer: value}, base | {outer: {**base.get(outer, {}), inner: value}}):
+        with contextlib.suppress(ConfigError):
+            config = from_dict(values)
+            assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
 # ---- going on from a checkpoint

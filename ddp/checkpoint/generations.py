@@ -31,7 +31,7 @@ from ddp.checkpoint.store import DISK, Store
 from ddp.errors import CheckpointError
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"  # before a checkpoint's name while it comes or goes
 WRITER_KEYS = ("fingerprint", "versions", "blas_kernel")  # added to the state by `load`
 GENERATION = re.compile(r"step-(\d{8,})")
 
@@ -96,8 +96,16 @@ def prune(run_directory: Path, keep: int, store: Store = DISK) -> None:
     """Remove all but the `keep` newest checkpoints and what unfinished writes left behind.
 
     The newest whole checkpoint stays, even when `keep` newer ones are damaged. A checkpoint
-    loses its name before its files, so none is ever seen half removed.
+    loses its name before its files, so none is ever seen half removed. Raises CheckpointError
+    when the disk refuses.
     """
+    try:
+        _prune(run_directory, keep, store)
+    except OSError as error:
+        raise CheckpointError(f"{run_directory}: could not be cleared up: {error}") from error
+
+
+def _prune(run_directory: Path, keep: int, store: Store) -> None:
     surplus = _generations(run_directory, store)[keep:]
     if surplus:
         whole, _ = newest(run_directory, store)
@@ -105,7 +113,7 @@ def prune(run_directory: Path, keep: int, store: Store = DISK) -> None:
     for path in surplus:
         store.rename(path, _fresh_name(run_directory, path.name, store))
     for name in store.names(run_directory):
-        if name.startswith(TEMPORARY):
+        if name.startswith(f"{TEMPORARY}step-"):
             store.remove_tree(run_directory / name)
 
 
