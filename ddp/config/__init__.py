@@ -1,7 +1,7 @@
 """A run's configuration: TOML in, frozen structs out, one clear sentence for every mistake.
 
-`schema` says what can be set, `reading` how it is read and refused, `resume` what a resumed run
-must not change, `imports` how "package.module:callable" becomes a callable.
+`schema` says what can be set, `reading` how it is read, `refusals` how it is refused, `resume`
+what a resumed run must not change, and `imports` how "package.module:callable" becomes a callable.
 """
 
 from ddp.config.imports import call_factory, import_callable
