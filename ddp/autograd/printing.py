@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,9 +32,9 @@ def array_text(array: Array, indent: int) -> str:
     with np.printoptions(threshold=THRESHOLD):
         if array.dtype.kind != "f":
             return np.array2string(array, separator=", ", prefix=" " * indent)
-        element = _Element(array)
+        text: Any = _Element(array).text
         return np.array2string(
-            array, separator=", ", prefix=" " * indent, formatter={"float_kind": element.text}
+            array, separator=", ", prefix=" " * indent, formatter={"float_kind": text}
         )
 
 

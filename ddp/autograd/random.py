@@ -142,12 +142,17 @@ class Generator:
 
 
 def _box_muller(uniforms: Float32Array) -> Float32Array:
-    """Standard normals from uniforms in [0, 1), by blocks of 16, in float64, rounded once."""
-    blocks = uniforms.reshape(-1, 2, 8).astype(np.float64)
-    radius = np.sqrt(-2.0 * np.log(1.0 - blocks[:, 0]))
-    angle = 2.0 * np.pi * blocks[:, 1]
-    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    return pairs.astype(np.float32).reshape(-1)
+    """Standard normals from uniforms in [0, 1), by blocks of 16.
+
+    Every step is rounded to float32, as in PyTorch; logarithm, cosine and sine are taken in
+    float64 first, so that they are the correctly rounded ones nearly everywhere.
+    """
+    blocks = uniforms.reshape(-1, 2, 8)
+    logarithm = np.log(np.float32(1) - blocks[:, 0], dtype=np.float64).astype(np.float32)
+    radius = np.sqrt(np.float32(-2) * logarithm)
+    angle = (np.float32(2 * np.pi) * blocks[:, 1]).astype(np.float64)
+    cosine, sine = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    return np.stack([radius * cosine, radius * sine], axis=1).reshape(-1)
 
 
 class PhiloxGenerator:

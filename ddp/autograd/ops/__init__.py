@@ -1,7 +1,8 @@
 """The differentiable operations, a file per family.
 
-How an operation is written. The function computes on arrays and says its formula; the node class
-right below it says the gradient. Look at `exp` and `mul` in `elementwise.py`; the pattern is
+How an operation is written. The function computes on arrays and says its formula; the node class right
+below it says the gradient. Look at `mul` in `arithmetic.py` and `exp` in
+`elementwise.py`; the pattern is
 
     def mul(a: Operand, b: Operand) -> Tensor:
         '''y = a · b, broadcast.'''

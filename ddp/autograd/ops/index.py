@@ -12,7 +12,7 @@ from ddp.autograd.tensor import Tensor, view_of, wrap
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """y = x[index]. Integers, slices, None and `...` give a view; arrays and masks a copy."""
-    items = _as_items(index)
+    items = as_items(index)
     if not _is_basic(items):
         y = wrap(x.array[items])
         if advanced := IndexBackward0.record(y, x):
@@ -27,12 +27,13 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     return y
 
 
-def _as_items(index: Any) -> tuple[Any, ...]:
+def as_items(index: Any) -> tuple[Any, ...]:
+    """The entries of an index, each in NumPy's form."""
     items = index if isinstance(index, tuple) else (index,)
-    return tuple([_as_item(item) for item in items])
+    return tuple([as_item(item) for item in items])
 
 
-def _as_item(item: Any) -> Any:
+def as_item(item: Any) -> Any:
     """NumPy's form of one index. Unlike NumPy, slices go forward only, as in PyTorch."""
     if isinstance(item, slice) and item.step is not None and item.step < 0:
         raise ValueError("step must be greater than zero")
@@ -80,3 +81,29 @@ class IndexBackward0(SelectBackward0):
         dx = np.zeros(self.shape, dy.dtype)
         np.add.at(dx, self.index, dy)
         return (dx,)
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y[i][j] = x[index[i][j]][j] for dim 0, x[i][index[i][j]] for dim 1, and so on."""
+    where = _gather_indices(x, dim, index)
+    y = wrap(x.array[where])
+    if node := GatherBackward0.record(y, x):
+        node.shape, node.index = x.array.shape, where
+    return y
+
+
+def _gather_indices(x: Tensor, dim: int, index: Tensor) -> tuple[Array, ...]:
+    grid: list[Array] = list(np.indices(index.array.shape, sparse=True))
+    grid[dim % x.array.ndim] = index.array
+    return tuple(grid)
+
+
+class GatherBackward0(IndexBackward0):
+    """The same for one index per element."""
+
+    __slots__ = ()
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The entries `index` (1-D) of the axis `dim`."""
+    return getitem(x, (*(slice(None),) * (dim % x.array.ndim), index))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from ddp.autograd.dtypes import DEFAULT_INT
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.broadcast import to
+from ddp.autograd.ops import select
+from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.tensor import Tensor, wrap
 
 Dim = int | tuple[int, ...] | list[int] | None
@@ -18,11 +22,11 @@ def as_axes(x: Tensor, dim: Dim) -> tuple[int, ...]:
     if dim is None or dim == () or dim == []:
         return tuple(range(x.array.ndim))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    return tuple([_axis(x, d) for d in dims])
+    return tuple([as_axis(x, d) for d in dims])
 
 
-def _axis(x: Tensor, dim: int) -> int:
-    rank = max(x.array.ndim, 1)
+def as_axis(x: Tensor, dim: int) -> int:
+    rank = x.array.ndim or 1
     if not -rank <= dim < rank:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
@@ -31,7 +35,7 @@ def _axis(x: Tensor, dim: int) -> int:
     return dim % rank
 
 
-class _Reduction(Node):
+class Reduction(Node):
     """A node that spreads its gradient over the axes that were reduced."""
 
     __slots__ = ("axes", "shape")
@@ -46,13 +50,11 @@ class _Reduction(Node):
 
     def kept(self, y: Array) -> Array:
         """`y` with the reduced axes back as axes of length 1."""
-        return np.reshape(
-            y, [1 if i in self.axes else length for i, length in enumerate(self.shape)]
-        )
+        return y.reshape([1 if i in self.axes else n for i, n in enumerate(self.shape)])
 
     def count(self) -> int:
         """How many elements went into each result."""
-        return int(np.prod([self.shape[i] for i in self.axes], dtype=np.int64))
+        return math.prod([self.shape[i] for i in self.axes])
 
 
 def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
@@ -67,7 +69,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return y
 
 
-class SumBackward0(_Reduction):
+class SumBackward0(Reduction):
     """dx = dy at every element that was summed."""
 
     __slots__ = ()
@@ -82,6 +84,7 @@ class SumBackward1(SumBackward0):
     __slots__ = ()
 
 
+@quietly
 def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """y = Σ x / n over `dim`, floating tensors only."""
     if x.array.dtype.kind != "f":
@@ -90,14 +93,15 @@ def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
             f"Got: {x.dtype}"
         )
     axes = as_axes(x, dim)
-    y = wrap(x.array.mean(axis=axes, keepdims=keepdim))
+    count = math.prod([x.array.shape[i] for i in axes])
+    y = wrap(x.array.sum(axis=axes, keepdims=keepdim) / x.array.dtype.type(count))
     node_class = MeanBackward0 if dim is None else MeanBackward1
     if node := node_class.record(y, x):
         node.over(x, axes)
     return y
 
 
-class MeanBackward0(_Reduction):
+class MeanBackward0(Reduction):
     """dx = dy / n."""
 
     __slots__ = ()
@@ -110,3 +114,132 @@ class MeanBackward1(MeanBackward0):
     """The same over some axes."""
 
     __slots__ = ()
+
+
+class Extremum(NamedTuple):
+    """What `max(dim)` and `min(dim)` return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; over `dim`, (values, indices); with a tensor, `maximum`."""
+    if isinstance(dim, Tensor):
+        return select.maximum(x, dim)
+    if dim is not None:
+        return _along(x, dim, keepdim, np.argmax, MaxBackward0)
+    return _extreme(x, None, False, np.max, MaxBackward1)
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; over `dim`, (values, indices); with a tensor, `minimum`."""
+    if isinstance(dim, Tensor):
+        return select.minimum(x, dim)
+    if dim is not None:
+        return _along(x, dim, keepdim, np.argmin, MinBackward0)
+    return _extreme(x, None, False, np.min, MinBackward1)
+
+
+def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The largest elements over one or several axes."""
+    return _extreme(x, dim, keepdim, np.max, AmaxBackward0)
+
+
+def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The smallest elements over one or several axes."""
+    return _extreme(x, dim, keepdim, np.min, AminBackward0)
+
+
+def _extreme(
+    x: Tensor, dim: Dim, keepdim: bool, reduce: Any, node_class: type[AmaxBackward0]
+) -> Tensor:
+    axes = as_axes(x, dim)
+    y = wrap(reduce(x.array, axis=axes, keepdims=keepdim))
+    if node := node_class.record(y, x):
+        node.over(x, axes)
+        node.save(x, y)
+    return y
+
+
+class AmaxBackward0(Reduction):
+    """dy in equal shares to all elements that equal y."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = self.saved
+        taken = x == self.kept(y)
+        shares = taken.sum(axis=self.axes, keepdims=True).astype(dy.dtype)
+        return (taken * (self.kept(dy) / shares),)
+
+
+class AminBackward0(AmaxBackward0):
+    """The same for the smallest."""
+
+    __slots__ = ()
+
+
+class MaxBackward1(AmaxBackward0):
+    """The same over all axes."""
+
+    __slots__ = ()
+
+
+class MinBackward1(AmaxBackward0):
+    """The same for the smallest over all axes."""
+
+    __slots__ = ()
+
+
+def _along(
+    x: Tensor, dim: int, keepdim: bool, argument: Any, node_class: type[MaxBackward0]
+) -> Extremum:
+    axis = as_axis(x, dim)
+    if x.array.ndim == 0:
+        return Extremum(x + 0, wrap(np.zeros((), np.int64)))
+    where = np.expand_dims(argument(x.array, axis=axis), axis)
+    values = np.take_along_axis(x.array, where, axis)
+    y = wrap(values if keepdim else values.squeeze(axis))
+    if node := node_class.record(y, x):
+        node.over(x, (axis,))
+        node.save(where)
+    return Extremum(y, wrap(where if keepdim else where.squeeze(axis)))
+
+
+class MaxBackward0(Reduction):
+    """dy to the first element that equals y, zero to the others."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (where,) = self.saved
+        dx = np.zeros(self.shape, dy.dtype)
+        np.put_along_axis(dx, where, self.kept(dy), self.axes[0])
+        return (dx,)
+
+
+class MinBackward0(MaxBackward0):
+    """The same for the smallest."""
+
+    __slots__ = ()
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the (first) largest element, in the flattened tensor or along `dim`; int64."""
+    return wrap(np.argmax(x.array, axis=dim, keepdims=keepdim and dim is not None))
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the (first) smallest element, in the flattened tensor or along `dim`; int64."""
+    return wrap(np.argmin(x.array, axis=dim, keepdims=keepdim and dim is not None))
+
+
+def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether every element is true."""
+    return wrap(x.array.all(axis=as_axes(x, dim), keepdims=keepdim))
+
+
+def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether some element is true."""
+    return wrap(x.array.any(axis=as_axes(x, dim), keepdims=keepdim))

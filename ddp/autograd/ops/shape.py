@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import unbroadcast
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 Shape = tuple[int, ...]
@@ -140,3 +141,148 @@ class PermuteBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         return (dy.transpose(self.inverse),)
+
+
+def matrix_transpose(x: Tensor) -> Tensor:
+    """`x.mT`: the last two axes exchanged."""
+    return transpose(x, -2, -1)
+
+
+def reverse_axes(x: Tensor) -> Tensor:
+    """`x.T`: all axes in reverse order."""
+    return permute(x, tuple(range(x.array.ndim))[::-1])
+
+
+def expand(x: Tensor, *sizes: Any) -> Tensor:
+    """A view in which axes of length 1 are repeated without copying; -1 keeps an axis."""
+    target = as_shape(sizes)
+    added = len(target) - x.array.ndim
+    full = [x.array.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(target)]
+    try:
+        array = np.broadcast_to(x.array, full)
+    except ValueError:
+        raise RuntimeError(
+            f"The expanded size of the tensor {list(target)} must match the existing size "
+            f"{list(x.shape)} at axes that are not of length 1"
+        ) from None
+    y = view_of(x, array)
+    if node := ExpandBackward0.record(y, x):
+        node.shape = x.array.shape
+    return y
+
+
+class ExpandBackward0(Node):
+    """dx = dy summed over the repeated axes."""
+
+    __slots__ = ("shape",)
+
+    shape: Shape
+
+    def backward(self, dy: Array) -> Gradients:
+        return (unbroadcast(dy, self.shape),)
+
+
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """`expand` to the shape of `other`."""
+    return expand(x, other.shape)
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """A view with an axis of length 1 inserted at `dim`."""
+    return _reshaped_view(x, np.expand_dims(x.array, dim), UnsqueezeBackward0)
+
+
+def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """A view without the axes of length 1, or without those of `dim` that have length 1."""
+    if dim is None:
+        return _reshaped_view(x, x.array.squeeze(), SqueezeBackward0)
+    dims = (dim,) if isinstance(dim, int) else dim
+    single = tuple([d for d in dims if x.array.ndim and x.array.shape[d] == 1])
+    node_class = SqueezeBackward1 if isinstance(dim, int) else SqueezeBackward2
+    return _reshaped_view(x, x.array.squeeze(single), node_class)
+
+
+def _reshaped_view(x: Tensor, array: Array, node_class: type[_Reshape]) -> Tensor:
+    y = view_of(x, array)
+    if node := node_class.record(y, x):
+        node.shape = x.array.shape
+    return y
+
+
+class UnsqueezeBackward0(_Reshape):
+    """An axis inserted."""
+
+    __slots__ = ()
+
+
+class SqueezeBackward0(_Reshape):
+    """All axes of length 1 left out."""
+
+    __slots__ = ()
+
+
+class SqueezeBackward1(_Reshape):
+    """One axis left out."""
+
+    __slots__ = ()
+
+
+class SqueezeBackward2(_Reshape):
+    """Some axes left out."""
+
+    __slots__ = ()
+
+
+def movedim(x: Tensor, source: int, destination: int) -> Tensor:
+    """A view with one axis moved to another place."""
+    order = list(range(x.array.ndim))
+    order.insert(destination % x.array.ndim, order.pop(source % x.array.ndim))
+    return permute(x, order)
+
+
+def flip(x: Tensor, *dims: Any) -> Tensor:
+    """A copy with the order along `dims` reversed."""
+    axes = as_shape(dims)
+    y = wrap(np.flip(x.array, axes).copy())
+    if node := FlipBackward0.record(y, x):
+        node.axes = axes
+    return y
+
+
+class FlipBackward0(Node):
+    """dx = dy reversed again."""
+
+    __slots__ = ("axes",)
+
+    axes: Shape
+
+    def backward(self, dy: Array) -> Gradients:
+        return (np.flip(dy, self.axes),)
+
+
+def repeat(x: Tensor, *sizes: Any) -> Tensor:
+    """A copy in which x is laid out `sizes` times along each axis."""
+    times = as_shape(sizes)
+    if len(times) < x.array.ndim:
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            f"tensor ({len(times)} < {x.array.ndim})"
+        )
+    y = wrap(np.tile(x.array, times))
+    if node := RepeatBackward0.record(y, x):
+        node.times, node.shape = times, x.array.shape
+    return y
+
+
+class RepeatBackward0(Node):
+    """dx = dy summed over the copies."""
+
+    __slots__ = ("shape", "times")
+
+    shape: Shape
+    times: Shape
+
+    def backward(self, dy: Array) -> Gradients:
+        lengths = (1,) * (len(self.times) - len(self.shape)) + self.shape
+        by_copy = dy.reshape([n for pair in zip(self.times, lengths, strict=True) for n in pair])
+        return (by_copy.sum(axis=tuple(range(0, by_copy.ndim, 2))).reshape(self.shape),)

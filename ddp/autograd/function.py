@@ -1,0 +1,270 @@
+"""Operations that users write: `Function`, with static `forward` and `backward`, as in PyTorch.
+
+    class Exp(Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, dy):
+            (y,) = ctx.saved_tensors
+            return dy * y
+
+    y = Exp.apply(x)
+
+`ctx` is the node itself, so what forward stores on it is reachable as `y.grad_fn.name`. Inside
+forward and backward nothing is recorded. Gradients line up with the positional arguments of
+`apply`; keyword arguments are passed on and not differentiated.
+
+Left out: vmap, forward-mode derivatives, gradients of gradients.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ddp.autograd.dtypes import Dtype, is_floating
+from ddp.autograd.grad_mode import mode, no_grad
+from ddp.autograd.node import FREED, Array, Edge, Gradients, Node, edge
+from ddp.autograd.ops.broadcast import unbroadcast
+from ddp.autograd.tensor import Tensor, view_of, wrap
+
+
+class FunctionCtx(Node):
+    """The node of a `Function`, and the `ctx` its forward and backward get.
+
+    It has no `__slots__`: users keep what they like on it.
+    """
+
+    takes_undefined = True
+    function: ClassVar[type[Function]]
+
+    needs_input_grad: tuple[bool, ...]  # per positional argument
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._materialize_grads = True
+        self._to_save: tuple[Tensor | None, ...] = ()
+        self._non_differentiable: tuple[Tensor, ...] = ()
+        self._dirty: tuple[Tensor, ...] = ()
+        self._argument_shapes: list[tuple[int, ...] | None] = []  # None: not a tensor
+        self._output_specs: list[tuple[tuple[int, ...], Dtype] | None] = []
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors, inputs or outputs, for `saved_tensors`; None holds a place."""
+        for i, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type "
+                    f"{type(tensor).__name__}"
+                )
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept; RuntimeError if it is freed or was changed in place."""
+        if self.saved is FREED:
+            self.check_saved()
+        for tensor, version in self.saved:
+            if tensor is not None and tensor._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: a tensor saved by {self.name()} is at version "
+                    f"{tensor._version}; expected version {version} instead."
+                )
+        return tuple([tensor for tensor, _ in self.saved])
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say which inputs forward changed in place."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Say which outputs require no gradient."""
+        self._non_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for outputs nobody used."""
+        self._materialize_grads = value
+
+    def backward(self, *dys: Array | None) -> Gradients:
+        with no_grad():
+            answer = self.function.backward(self, *map(self._gradient_in, dys, self._output_specs))
+        gradients = list(answer) if isinstance(answer, tuple) else [answer]
+        expected = len(self._argument_shapes)
+        while len(gradients) > expected and gradients[-1] is None:
+            gradients.pop()
+        if len(gradients) != expected:
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients "
+                f"(expected {expected}, got {len(gradients)})"
+            )
+        checked = [self._gradient_out(i, gradient) for i, gradient in enumerate(gradients)]
+        of_tensors = [shape is not None for shape in self._argument_shapes]
+        return tuple(itertools.compress(checked, of_tensors))
+
+    def _gradient_in(
+        self, dy: Array | None, spec: tuple[tuple[int, ...], Dtype] | None
+    ) -> Tensor | None:
+        if dy is not None:
+            return wrap(dy)
+        return wrap(np.zeros(*spec)) if spec is not None and self._materialize_grads else None
+
+    def _gradient_out(self, index: int, gradient: Tensor | None) -> Array | None:
+        """The array of `gradient`, summed to its argument's shape if it is a broadcast of it."""
+        shape = self._argument_shapes[index]
+        if gradient is None:
+            return None
+        if shape is None:
+            raise RuntimeError(
+                f"function {self.name()} returned a gradient different from None at position "
+                f"{index + 1}, but the corresponding forward input was not a Variable"
+            )
+        if not isinstance(gradient, Tensor):
+            raise TypeError(
+                f"function {self.name()} returned a {type(gradient).__name__} at position "
+                f"{index + 1}, expected a Tensor or None"
+            )
+        if not _is_expandable(shape, gradient.shape):
+            raise RuntimeError(
+                f"Function {self.name()} returned an invalid gradient at index {index} - got "
+                f"{list(gradient.shape)} but expected shape compatible with {list(shape)}"
+            )
+        return unbroadcast(gradient.array, shape)
+
+    def _keep(self, outputs: Sequence[Any]) -> None:
+        """Save what `save_for_backward` named, without referring to the outputs themselves."""
+        is_output = {id(output) for output in outputs}
+        self.saved = tuple(
+            [
+                (None, 0) if t is None else (_alias(t, id(t) not in is_output), t._version)
+                for t in self._to_save
+            ]
+        )
+        self._to_save = ()
+
+
+def _is_expandable(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
+    return len(shape) <= len(larger) and all(
+        length in (1, wide) for length, wide in zip(reversed(shape), reversed(larger), strict=False)
+    )
+
+
+def _alias(tensor: Tensor, with_history: bool) -> Tensor:
+    """The same memory, version counter and history in another object.
+
+    The object itself could come to depend on the node later, by an in-place operation; the graph
+    would then have a cycle. A leaf that requires grad cannot, and stays itself.
+    """
+    if with_history and tensor._requires_grad and tensor.is_leaf:
+        return tensor
+    alias = tensor.detach()
+    if with_history:
+        alias._edge, alias._requires_grad = tensor._edge, tensor._requires_grad
+    return alias
+
+
+class Function:
+    """Base of user-written operations; see the module's docstring."""
+
+    _ctx_class: ClassVar[type[FunctionCtx]] = FunctionCtx
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the node class, named as PyTorch names it: ExpBackward for Exp."""
+        super().__init_subclass__(**kwargs)
+        cls._ctx_class = type(f"{cls.__name__}Backward", (FunctionCtx,), {"function": cls})
+
+    def __init__(self) -> None:
+        warnings.warn(
+            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are "
+            "all static, so you should invoke them on the class itself.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method."
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """`forward(ctx, *args)`, or `forward(*args)` beside a `setup_context`."""
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Any) -> None:
+        """What to keep for backward, when `forward` takes no `ctx`."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
+        """The gradients of the positional arguments, from those of the outputs."""
+        raise NotImplementedError(
+            "You must implement the backward function for custom autograd.Function."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run forward and record it."""
+        ctx = cls._ctx_class()
+        ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
+        ctx._argument_shapes = [a.shape if isinstance(a, Tensor) else None for a in args]
+        edges = tuple([edge(a) for a in args if isinstance(a, Tensor)])
+        recorded = mode.enabled and any(ctx.needs_input_grad)
+        with no_grad():
+            if cls.setup_context is Function.setup_context:
+                output = cls.forward(ctx, *args, **kwargs)
+            else:
+                output = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, output)
+        raw = output if isinstance(output, tuple) else (output,)
+        ctx._keep(raw)
+        results = tuple([_result(ctx, args, value, recorded) for value in raw])
+        if recorded:
+            _connect(ctx, edges, results)
+        return results if isinstance(output, tuple) else results[0]
+
+
+def _result(ctx: FunctionCtx, args: tuple[Any, ...], value: Any, recorded: bool) -> Any:
+    """One output as the caller gets it: an input that was changed in place is the input itself,
+    one that was returned unchanged is a view of it."""
+    if not isinstance(value, Tensor):
+        return value
+    if any(value is tensor for tensor in ctx._dirty):
+        if recorded and value.requires_grad and value.is_leaf:
+            raise RuntimeError(
+                "a leaf Variable that requires grad has been used in an in-place operation."
+            )
+        value._version_cell[0] += 1
+        return value
+    return view_of(value, value.array) if any(value is a for a in args) else value
+
+
+def _connect(ctx: FunctionCtx, edges: tuple[Edge, ...], outputs: Sequence[Any]) -> None:
+    """Make `ctx` the node of the outputs that take gradients."""
+    ctx.next_functions = edges
+    ctx.num_outputs = len(outputs)
+    for output_nr, output in enumerate(outputs):
+        if not isinstance(output, Tensor):
+            ctx._output_specs.append(None)
+            continue
+        ctx._output_specs.append((output.shape, output.dtype))
+        fixed = any(output is tensor for tensor in ctx._non_differentiable)
+        differentiable = is_floating(output.dtype) and not fixed
+        output._edge = (ctx, output_nr) if differentiable else None
+        output._requires_grad = differentiable
+    ctx._non_differentiable = ctx._dirty = ()
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a backward whose result has no gradient of its own."""
+    return no_grad()(backward)

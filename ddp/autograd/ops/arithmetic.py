@@ -1,0 +1,309 @@
+"""Arithmetic, element by element with broadcasting: sums, products, quotients, powers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddp.autograd.dtypes import to_floating
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import Operand, operands, quietly, to, unbroadcast
+from ddp.autograd.tensor import Tensor, wrap
+
+Shape = tuple[int, ...]
+
+
+class _Binary(Node):
+    """A node of two broadcast operands, whose shapes it needs to sum back to."""
+
+    __slots__ = ("a_shape", "b_shape")
+
+    a_shape: Shape
+    b_shape: Shape
+
+    def keep_shapes(self, a: Tensor, b: Tensor) -> None:
+        self.a_shape = a.array.shape
+        self.b_shape = b.array.shape
+
+
+def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
+    """y = a + alpha · b, broadcast."""
+    if alpha != 1:
+        b = mul(b, alpha)
+    a, b = operands(a, b)
+    y = wrap(a.array + b.array)
+    if node := AddBackward0.record(y, a, b):
+        node.keep_shapes(a, b)
+    return y
+
+
+class AddBackward0(_Binary):
+    """da = dy,  db = dy."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        return (
+            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
+            unbroadcast(dy, self.b_shape) if self.needs(1) else None,
+        )
+
+
+def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
+    """y = a - alpha · b, broadcast."""
+    if alpha != 1:
+        b = mul(b, alpha)
+    a, b = operands(a, b)
+    y = wrap(a.array - b.array)
+    if node := SubBackward0.record(y, a, b):
+        node.keep_shapes(a, b)
+    return y
+
+
+class SubBackward0(_Binary):
+    """da = dy,  db = -dy."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        return (
+            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
+            unbroadcast(-dy, self.b_shape) if self.needs(1) else None,
+        )
+
+
+def rsub(a: Operand, b: Operand) -> Tensor:
+    """y = b - a, broadcast."""
+    a, b = operands(a, b)
+    y = wrap(b.array - a.array)
+    if node := RsubBackward1.record(y, a, b):
+        node.keep_shapes(a, b)
+    return y
+
+
+class RsubBackward1(_Binary):
+    """da = -dy,  db = dy."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        return (
+            unbroadcast(-dy, self.a_shape) if self.needs(0) else None,
+            unbroadcast(dy, self.b_shape) if self.needs(1) else None,
+        )
+
+
+def mul(a: Operand, b: Operand) -> Tensor:
+    """y = a · b, broadcast."""
+    a, b = operands(a, b)
+    y = wrap(a.array * b.array)
+    if node := MulBackward0.record(y, a, b):
+        node.keep_shapes(a, b)
+        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    return y
+
+
+class MulBackward0(_Binary):
+    """da = dy · b,  db = dy · a."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        return (
+            None if b is None else unbroadcast(dy * b, self.a_shape),
+            None if a is None else unbroadcast(dy * a, self.b_shape),
+        )
+
+
+@quietly
+def div(a: Operand, b: Operand) -> Tensor:
+    """y = a / b, broadcast. Integers are divided as float32."""
+    a, b = operands(a, b)
+    dtype = to_floating(a.dtype)
+    a, b = to(a, dtype), to(b, dtype)
+    y = wrap(a.array / b.array)
+    if node := DivBackward0.record(y, a, b):
+        node.keep_shapes(a, b)
+        node.save(b, a if node.needs(1) else None)
+    return y
+
+
+class DivBackward0(_Binary):
+    """da = dy / b,  db = -dy · a / b²."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        b, a = self.saved
+        da = dy / b
+        return (
+            unbroadcast(da, self.a_shape) if self.needs(0) else None,
+            None if a is None else unbroadcast(-da * (a / b), self.b_shape),
+        )
+
+
+def rdiv(a: Operand, b: Operand) -> Tensor:
+    """y = b / a."""
+    return div(b, a)
+
+
+def neg(x: Tensor) -> Tensor:
+    """y = -x."""
+    y = wrap(-x.array)
+    NegBackward0.record(y, x)
+    return y
+
+
+class NegBackward0(Node):
+    """dx = -dy."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        return (-dy,)
+
+
+def abs(x: Tensor) -> Tensor:
+    """y = |x|."""
+    y = wrap(np.abs(x.array))
+    if node := AbsBackward0.record(y, x):
+        node.save(x)
+    return y
+
+
+class AbsBackward0(Node):
+    """dx = dy · sign x; 0 at 0."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        return (dy * np.sign(x),)
+
+
+@quietly
+def remainder(a: Operand, b: Operand) -> Tensor:
+    """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
+    a, b = operands(a, b)
+    y = wrap(np.remainder(a.array, b.array))
+    if node := RemainderBackward1.record(y, a, b):
+        node.keep_shapes(a, b)
+        node.save(np.floor_divide(a.array, b.array) if node.needs(1) else None)
+    return y
+
+
+class RemainderBackward1(_Binary):
+    """da = dy,  db = -dy · ⌊a / b⌋."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (quotient,) = self.saved
+        return (
+            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
+            None if quotient is None else unbroadcast(-dy * quotient, self.b_shape),
+        )
+
+
+@quietly
+def floor_divide(a: Operand, b: Operand) -> Tensor:
+    """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no gradient."""
+    a, b = operands(a, b)
+    return wrap(np.floor_divide(a.array, b.array))
+
+
+@quietly
+def pow(x: Operand, exponent: Operand) -> Tensor:
+    """y = x ** exponent, either of them a number or a tensor."""
+    if not isinstance(x, Tensor) and isinstance(exponent, Tensor):
+        return _pow_of_number(x, exponent)
+    a, b = operands(x, exponent)
+    if b.array.dtype.kind in "iu" and (b.array < 0).any():
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if isinstance(exponent, Tensor):
+        return _pow_of_tensors(a, b)
+    number = b.array.item()
+    y = wrap(a.array * a.array if number == 2 else np.power(a.array, b.array))
+    if node := PowBackward0.record(y, a):
+        node.exponent = number
+        node.save(a)
+    return y
+
+
+class PowBackward0(Node):
+    """y = xⁿ;  dx = dy · n · xⁿ⁻¹."""
+
+    __slots__ = ("exponent",)
+
+    exponent: float
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        n = self.exponent
+        if n == 0:
+            return (np.zeros_like(x),)
+        slope = x if n == 2 else np.power(x, x.dtype.type(n - 1))
+        return (dy * (slope * n),)
+
+
+def _pow_of_tensors(a: Tensor, b: Tensor) -> Tensor:
+    y = wrap(np.power(a.array, b.array))
+    if node := PowBackward1.record(y, a, b):
+        node.keep_shapes(a, b)
+        node.save(a, b, y if node.needs(1) else None)
+    return y
+
+
+class PowBackward1(_Binary):
+    """y = aᵇ;  da = dy · b · aᵇ⁻¹ (0 where b is 0),  db = dy · y · ln a (0 where a is 0 ≤ b)."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        a, b, y = self.saved
+        da = db = None
+        if self.needs(0):
+            slope = np.where(b == 0, b.dtype.type(0), b * np.power(a, b - 1))
+            da = unbroadcast(dy * slope, self.a_shape)
+        if self.needs(1):
+            slope = np.where((a == 0) & (b >= 0), y.dtype.type(0), y * np.log(a))
+            db = unbroadcast(dy * slope, self.b_shape)
+        return da, db
+
+
+def _pow_of_number(base: Operand, x: Tensor) -> Tensor:
+    a, b = operands(base, x)
+    y = wrap(np.power(a.array, b.array))
+    if node := PowBackward2.record(y, b):
+        node.base = float(a.array)
+        node.save(y)
+    return y
+
+
+class PowBackward2(Node):
+    """y = cˣ;  dx = dy · y · ln c."""
+
+    __slots__ = ("base",)
+
+    base: float
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        if self.base == 0:
+            return (np.zeros_like(y),)
+        return (dy * (y * float(np.log(self.base))),)
+
+
+def rpow(x: Operand, base: Operand) -> Tensor:
+    """y = base ** x."""
+    return pow(base, x)
+
+
+def square(x: Tensor) -> Tensor:
+    """y = x²."""
+    return pow(x, 2)
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """y = 1 / x."""
+    return div(1.0, x)

@@ -1,0 +1,273 @@
+"""Operations that write into a tensor's memory: `add_`, `copy_`, `x[index] = value` and others.
+
+Without a gradient to follow they are one ufunc into the memory. With one, the old value's
+history goes on in the new node and the tensor object moves to it; a view carries its base along
+(`CopySlices`). Every write bumps the version counter that the tensor shares with its views, so a
+node that saved the old value notices.
+
+Left out: a view made *before* another view of the same base was written to with gradients keeps
+its old place in the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.grad_mode import mode
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops import arithmetic, elementwise, select
+from ddp.autograd.ops.broadcast import Operand, to, unbroadcast
+from ddp.autograd.ops.index import as_items
+from ddp.autograd.tensor import Tensor, wrap
+
+Operation = Callable[..., Tensor]
+
+
+def add_(x: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
+    """x += alpha · other."""
+    other = other if alpha == 1 else arithmetic.mul(other, alpha)
+    return _update(x, np.add, arithmetic.add, other)
+
+
+def sub_(x: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
+    """x -= alpha · other."""
+    other = other if alpha == 1 else arithmetic.mul(other, alpha)
+    return _update(x, np.subtract, arithmetic.sub, other)
+
+
+def mul_(x: Tensor, other: Operand) -> Tensor:
+    """x *= other."""
+    return _update(x, np.multiply, arithmetic.mul, other)
+
+
+def div_(x: Tensor, other: Operand) -> Tensor:
+    """x /= other."""
+    return _update(x, np.true_divide, arithmetic.div, other)
+
+
+def pow_(x: Tensor, exponent: Operand) -> Tensor:
+    """x **= exponent."""
+    return _update(x, np.power, arithmetic.pow, exponent)
+
+
+def neg_(x: Tensor) -> Tensor:
+    """x = -x."""
+    return _update(x, np.negative, arithmetic.neg)
+
+
+def abs_(x: Tensor) -> Tensor:
+    """x = |x|."""
+    return _update(x, np.abs, arithmetic.abs)
+
+
+def exp_(x: Tensor) -> Tensor:
+    """x = eˣ."""
+    return _update(x, np.exp, elementwise.exp)
+
+
+def sqrt_(x: Tensor) -> Tensor:
+    """x = √x."""
+    return _update(x, np.sqrt, elementwise.sqrt)
+
+
+def clamp_(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """x = x held within [min, max]."""
+    return _update(x, np.clip, select.clamp, min, max)
+
+
+def zero_(x: Tensor) -> Tensor:
+    """x = 0."""
+    return fill_(x, 0)
+
+
+def fill_(x: Tensor, value: Operand) -> Tensor:
+    """x = value everywhere."""
+    return copy_(x, value)
+
+
+def copy_(x: Tensor, source: Operand) -> Tensor:
+    """x = source, broadcast and converted to x's dtype."""
+    return setitem(x, ..., source)
+
+
+def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
+    """x[index] = value; returns x."""
+    items = as_items(index)
+    recorded = _check_and_see_whether_recorded(x, value)
+    region = value.array if isinstance(value, Tensor) else value
+    _writing(x, lambda: x.array.__setitem__(items, region))
+    if recorded:
+        source = to(value, x.array.dtype) if isinstance(value, Tensor) else wrap(np.array(region))
+        written = wrap(x.array)
+        node = CopySlices.record(written, _before(x, x.array), source)
+        assert node is not None
+        node.index, node.value_shape = items, source.array.shape
+        _rebase(x, written)
+    return x
+
+
+class CopySlices(Node):
+    """y = x with y[index] = value;  dx = dy with 0 at the index,  dvalue = dy[index]."""
+
+    __slots__ = ("index", "value_shape")
+
+    index: tuple[Any, ...]
+    value_shape: tuple[int, ...]
+
+    def backward(self, dy: Array) -> Gradients:
+        dx = None
+        if self.needs(0):
+            dx = np.array(dy)
+            dx[self.index] = 0
+        return dx, unbroadcast(dy[self.index], self.value_shape) if self.needs(1) else None
+
+
+def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None) -> Tensor:
+    """x = operation(x, *others), as one `ufunc` into x's memory where nothing is recorded."""
+    if _check_and_see_whether_recorded(x, *others):
+        result = to(operation(_before(x, x.array.copy()), *others), x.array.dtype)
+        _writing(x, lambda: np.copyto(x.array, result.array, casting="no"))
+        _rebase(x, result)
+        return x
+    arrays = [other.array if isinstance(other, Tensor) else other for other in others]
+    _writing(x, lambda: ufunc(x.array, *arrays, out=x.array, casting="same_kind"))
+    return x
+
+
+def _check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:
+    """Raise RuntimeError if x must not be written to; say whether the write has a gradient."""
+    if not mode.enabled:
+        return False
+    if x._requires_grad and x._edge is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    base = x._base
+    if base is not None and base._requires_grad and base._edge is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    return x._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+
+
+def _writing(x: Tensor, write: Callable[[], Any]) -> None:
+    """Do `write`, with NumPy's refusals in PyTorch's words, and count the new version."""
+    if not x.array.flags.writeable:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+    try:
+        with np.errstate(all="ignore"):
+            write()
+    except np.exceptions.DTypePromotionError as error:
+        raise RuntimeError(str(error)) from None
+    except TypeError:
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {x.array.dtype}"
+        ) from None
+    except ValueError as error:
+        raise RuntimeError(f"output with shape {list(x.shape)} does not fit: {error}") from None
+    x._version_cell[0] += 1
+
+
+def _before(x: Tensor, array: Array) -> Tensor:
+    """The value x had, at x's old place in the graph."""
+    old = wrap(array)
+    old._edge, old._requires_grad = x._edge, x._requires_grad
+    return old
+
+
+def _rebase(x: Tensor, result: Tensor) -> None:
+    """Move x to the place of `result` in the graph; what is retained moves along, hooks stay."""
+    if x._base is not None:
+        _rebase_view(x, result)
+        return
+    retained = x._retains_grad
+    if retained:
+        _stop_retaining(x)
+    x._edge, x._requires_grad = result._edge, True
+    x._backward_hooks = None
+    if retained:
+        x.retain_grad()
+
+
+def _stop_retaining(x: Tensor) -> None:
+    assert x._edge is not None
+    node, output_nr = x._edge
+    if node is not None and node.hooks is not None:
+        node.hooks.retained.pop(output_nr, None)
+    x._retains_grad = False
+
+
+def _rebase_view(x: Tensor, result: Tensor) -> None:
+    """The base's new value is its old one with `result` in x's place; x is a view of that."""
+    base = x._base
+    assert base is not None
+    if not base.array.flags.c_contiguous:
+        raise NotImplementedError(
+            "an in-place operation with gradients on a view of memory that is not in C order is "
+            "not supported: work on a contiguous() copy"
+        )
+    written = wrap(base.array)
+    window = _window(base.array, x.array)
+    node = WriteWindow.record(written, _before(base, base.array), result)
+    assert node is not None
+    node.window = window
+    _rebase(base, written)
+    again = wrap(x.array)
+    reader = AsStridedBackward0.record(again, base)
+    assert reader is not None
+    reader.window = window
+    reader.shape = base.array.shape
+    x._edge, x._requires_grad = again._edge, True
+    x._backward_hooks = None
+
+
+Window = tuple[int, tuple[int, ...], tuple[int, ...]]  # offset in bytes, shape, strides in bytes
+
+
+def _window(base: Array, view: Array) -> Window:
+    """Where `view` lies in the memory of `base`."""
+    return view.ctypes.data - base.ctypes.data, view.shape, view.strides
+
+
+def _through(window: Window, memory: Array) -> Array:
+    """The view of `memory` (in C order) that `window` describes."""
+    offset, shape, strides = window
+    return np.ndarray(shape, memory.dtype, memory, offset, strides)
+
+
+class WriteWindow(Node):
+    """`CopySlices` for a view: y = x with the view's elements replaced."""
+
+    __slots__ = ("window",)
+
+    window: Window
+
+    def backward(self, dy: Array) -> Gradients:
+        dx = np.array(dy, order="C")
+        region = _through(self.window, dx)
+        dvalue = region.copy()
+        region[...] = 0
+        return (dx if self.needs(0) else None), dvalue
+
+    def name(self) -> str:
+        return "CopySlices"
+
+
+class AsStridedBackward0(Node):
+    """y = a window on x;  dx = dy there, 0 elsewhere."""
+
+    __slots__ = ("shape", "window")
+
+    shape: tuple[int, ...]
+    window: Window
+
+    def backward(self, dy: Array) -> Gradients:
+        dx = np.zeros(self.shape, dy.dtype)
+        _through(self.window, dx)[...] = dy
+        return (dx,)

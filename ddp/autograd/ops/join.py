@@ -1,0 +1,102 @@
+"""Several tensors into one, one into several: cat, stack, split, chunk, unbind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from ddp.autograd.dtypes import promote_types
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import to
+from ddp.autograd.ops.index import getitem
+from ddp.autograd.ops.reduce import as_axis
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
+    if not tensors:
+        raise RuntimeError("expected a non-empty list of Tensors")
+    dtype = functools.reduce(promote_types, [tensor.dtype for tensor in tensors])
+    return [to(tensor, dtype) for tensor in tensors]
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`; they agree in the other axes."""
+    parts = _of_one_dtype(tensors)
+    axis = as_axis(parts[0], dim)
+    y = wrap(np.concatenate([part.array for part in parts], axis))
+    if node := CatBackward0.record(y, *parts):
+        node.axis = axis
+        node.ends = np.cumsum([part.array.shape[axis] for part in parts]).tolist()[:-1]
+    return y
+
+
+class CatBackward0(Node):
+    """Each dx is its own part of dy."""
+
+    __slots__ = ("axis", "ends")
+
+    axis: int
+    ends: list[int]
+
+    def backward(self, dy: Array) -> Gradients:
+        return tuple(np.split(dy, self.ends, self.axis))
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new axis `dim`."""
+    parts = _of_one_dtype(tensors)
+    axis = dim % (parts[0].array.ndim + 1)
+    y = wrap(np.stack([part.array for part in parts], axis))
+    if node := StackBackward0.record(y, *parts):
+        node.axis = axis
+    return y
+
+
+class StackBackward0(Node):
+    """dxᵢ = dy at i of the new axis."""
+
+    __slots__ = ("axis",)
+
+    axis: int
+
+    def backward(self, dy: Array) -> Gradients:
+        return tuple(np.moveaxis(dy, self.axis, 0))
+
+
+def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of `split_size` entries each along `dim` (the last may be smaller), or of the sizes."""
+    axis = as_axis(x, dim)
+    length = x.array.shape[axis]
+    if isinstance(split_size, int):
+        starts = list(range(0, max(length, 1), split_size))
+        sizes = [min(split_size, length - start) for start in starts]
+    else:
+        sizes = list(split_size)
+        if sum(sizes) != length:
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's "
+                f"size at dimension {dim}), but got split_sizes={sizes}"
+            )
+    ends = np.cumsum(sizes).tolist()
+    return tuple([narrow(x, axis, end - size, size) for end, size in zip(ends, sizes, strict=True)])
+
+
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of equal size along `dim`; the last may be smaller."""
+    return split(x, max(-(-x.array.shape[dim] // chunks), 1), dim)
+
+
+def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """A view per entry of the axis `dim`, without it."""
+    axis = as_axis(x, dim)
+    before = (slice(None),) * axis
+    return tuple([getitem(x, (*before, i)) for i in range(x.array.shape[axis])])
+
+
+def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """The view of `length` entries along `dim` from `start`."""
+    before = (slice(None),) * as_axis(x, dim)
+    return getitem(x, (*before, slice(start, start + length)))

@@ -1,0 +1,197 @@
+"""Variance, standard deviation, vector norms, products: reductions with a steeper gradient."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients
+from ddp.autograd.ops.broadcast import quietly
+from ddp.autograd.ops.reduce import Dim, Reduction, as_axes
+from ddp.autograd.tensor import Tensor, wrap
+
+
+@quietly
+def var(
+    x: Tensor,
+    dim: Dim = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """y = Σ (x - mean)² / (n - correction) over `dim`; the correction is 1 by default."""
+    correction = float(unbiased) if correction is None else float(correction)
+    axes = as_axes(x, dim)
+    _, y_array = _mean_and_variance(x.array, axes, correction)
+    y = wrap(y_array if keepdim else y_array.squeeze(axes))
+    if node := VarBackward0.record(y, x):
+        node.over(x, axes)
+        node.correction = correction
+        node.save(x)
+    return y
+
+
+def _mean_and_variance(x: Array, axes: tuple[int, ...], correction: float) -> tuple[Array, Array]:
+    """Both with the reduced axes kept."""
+    n = math.prod([x.shape[i] for i in axes])
+    mean = x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
+    deviation = x - mean
+    squares = np.square(deviation).sum(axis=axes, keepdims=True)
+    return mean, squares / x.dtype.type(max(n - correction, 0.0))
+
+
+class VarBackward0(Reduction):
+    """dx = dy · 2 (x - mean) / (n - correction)."""
+
+    __slots__ = ("correction",)
+
+    correction: float
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        return (self.kept(dy) * self.slope(x),)
+
+    def slope(self, x: Array) -> Array:
+        """dy/dx of the variance."""
+        mean = x.sum(axis=self.axes, keepdims=True) / x.dtype.type(self.count())
+        return (x - mean) * x.dtype.type(2.0) / x.dtype.type(self.count() - self.correction)
+
+
+@quietly
+def std(
+    x: Tensor,
+    dim: Dim = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
+    """y = √var over `dim`."""
+    correction = float(unbiased) if correction is None else float(correction)
+    axes = as_axes(x, dim)
+    y_array = np.sqrt(_mean_and_variance(x.array, axes, correction)[1])
+    y = wrap(y_array if keepdim else y_array.squeeze(axes))
+    if node := StdBackward0.record(y, x):
+        node.over(x, axes)
+        node.correction = correction
+        node.save(x, y)
+    return y
+
+
+class StdBackward0(VarBackward0):
+    """dx = dy / 2y · dvar/dx; 0 where y is 0."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = self.saved
+        y = self.kept(y)
+        scale = np.where(y == 0, y.dtype.type(0), self.kept(dy) / (y + y))
+        return (scale * self.slope(x),)
+
+
+@quietly
+def norm(x: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """y = (Σ |x|ᵖ)^(1/p) over `dim`: 'fro' is 2, ±inf the extremes, 0 counts the non-zeros."""
+    order = 2.0 if p == "fro" else float(p)
+    axes = as_axes(x, dim)
+    y = wrap(_norm(x.array, order, axes, keepdim))
+    if node := LinalgVectorNormBackward0.record(y, x):
+        node.over(x, axes)
+        node.order = order
+        node.save(x, y)
+    return y
+
+
+def _norm(x: Array, order: float, axes: tuple[int, ...], keepdim: bool) -> Array:
+    if order == 2:
+        return np.sqrt(np.square(x).sum(axis=axes, keepdims=keepdim))
+    if order == 0:
+        return (x != 0).sum(axis=axes, keepdims=keepdim).astype(x.dtype)
+    size = np.abs(x)
+    if math.isinf(order):
+        return (size.max if order > 0 else size.min)(axis=axes, keepdims=keepdim)
+    if order == 1:
+        return size.sum(axis=axes, keepdims=keepdim)
+    total = np.power(size, x.dtype.type(order)).sum(axis=axes, keepdims=keepdim)
+    return np.power(total, x.dtype.type(1 / order))
+
+
+class LinalgVectorNormBackward0(Reduction):
+    """dx = dy · sign x · (|x| / y)ᵖ⁻¹; 0 where y is 0; equal shares to the extremes for ±inf."""
+
+    __slots__ = ("order",)
+
+    order: float
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = self.saved
+        dy, y, zero = self.kept(dy), self.kept(y), x.dtype.type(0)
+        if self.order == 0:
+            return (np.zeros_like(x),)
+        if self.order == 2:
+            return (np.where(y == 0, zero, x * (dy / y)),)
+        if self.order == 1:
+            return (dy * np.sign(x),)
+        if math.isinf(self.order):
+            taken = np.abs(x) == y
+            shares = taken.sum(axis=self.axes, keepdims=True).astype(x.dtype)
+            return (np.sign(x) * taken * (dy / shares),)
+        slope = np.sign(x) * np.power(np.abs(x) / y, x.dtype.type(self.order - 1))
+        return (dy * np.where((y == 0) | (x == 0), zero, slope),)
+
+
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """y = Π x over all axes or `dim`. Integers and bools are multiplied as int64."""
+    axes = as_axes(x, dim)
+    dtype = None if x.array.dtype.kind == "f" else np.int64
+    y = wrap(x.array.prod(axis=axes, keepdims=keepdim, dtype=dtype))
+    if node := (ProdBackward0 if dim is None else ProdBackward1).record(y, x):
+        node.over(x, axes)
+        node.save(x)
+    return y
+
+
+class ProdBackward0(Reduction):
+    """dx = dy · the product of the other elements, right with zeros too."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        rows = np.moveaxis(x, self.axes, range(-len(self.axes), 0)) if self.axes else x
+        flat = rows.reshape(-1, self.count())
+        before = np.cumprod(np.c_[np.ones_like(flat[:, :1]), flat[:, :-1]], axis=1)
+        after = np.cumprod(np.c_[np.ones_like(flat[:, :1]), flat[:, :0:-1]], axis=1)[:, ::-1]
+        others = (before * after).reshape(rows.shape)
+        if self.axes:
+            others = np.moveaxis(others, range(-len(self.axes), 0), self.axes)
+        return (self.kept(dy) * others,)
+
+
+class ProdBackward1(ProdBackward0):
+    """The same over one axis."""
+
+    __slots__ = ()
+
+
+def cumsum(x: Tensor, dim: int) -> Tensor:
+    """yᵢ = x₀ + … + xᵢ along `dim`."""
+    (axis,) = as_axes(x, dim)
+    dtype = None if x.array.dtype.kind == "f" else np.int64
+    y = wrap(np.cumsum(x.array, axis=axis, dtype=dtype))
+    if node := CumsumBackward0.record(y, x):
+        node.over(x, (axis,))
+    return y
+
+
+class CumsumBackward0(Reduction):
+    """dxᵢ = dyᵢ + … + dyₙ."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (axis,) = self.axes
+        return (np.flip(np.cumsum(np.flip(dy, axis), axis=axis), axis),)

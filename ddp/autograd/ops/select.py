@@ -1,0 +1,243 @@
+"""Choosing between values: comparisons, masks, extrema of two tensors, clamping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.broadcast import Operand, operands, to, unbroadcast
+from ddp.autograd.tensor import Tensor, wrap
+
+Shape = tuple[int, ...]
+
+
+def _compare(ufunc: Any, a: Tensor, b: Any) -> Any:
+    if isinstance(b, Tensor):
+        b = b.array
+    elif not isinstance(b, (bool, int, float, np.ndarray, np.generic)):
+        return NotImplemented
+    return wrap(ufunc(a.array, b))
+
+
+def eq(a: Tensor, b: Any) -> Any:
+    """Where a = b, a bool tensor."""
+    return _compare(np.equal, a, b)
+
+
+def ne(a: Tensor, b: Any) -> Any:
+    """Where a ≠ b, a bool tensor."""
+    return _compare(np.not_equal, a, b)
+
+
+def lt(a: Tensor, b: Any) -> Any:
+    """Where a < b, a bool tensor."""
+    return _compare(np.less, a, b)
+
+
+def le(a: Tensor, b: Any) -> Any:
+    """Where a ≤ b, a bool tensor."""
+    return _compare(np.less_equal, a, b)
+
+
+def gt(a: Tensor, b: Any) -> Any:
+    """Where a > b, a bool tensor."""
+    return _compare(np.greater, a, b)
+
+
+def ge(a: Tensor, b: Any) -> Any:
+    """Where a ≥ b, a bool tensor."""
+    return _compare(np.greater_equal, a, b)
+
+
+def bitwise_and(a: Tensor, b: Any) -> Any:
+    """a & b for bools and integers."""
+    return _compare(np.bitwise_and, a, b)
+
+
+def bitwise_or(a: Tensor, b: Any) -> Any:
+    """a | b for bools and integers."""
+    return _compare(np.bitwise_or, a, b)
+
+
+def bitwise_xor(a: Tensor, b: Any) -> Any:
+    """a ^ b for bools and integers."""
+    return _compare(np.bitwise_xor, a, b)
+
+
+def bitwise_not(a: Tensor) -> Tensor:
+    """~a for bools and integers."""
+    return wrap(np.invert(a.array))
+
+
+def where(condition: Tensor, a: Operand, b: Operand) -> Tensor:
+    """y = a where the condition holds, else b; broadcast."""
+    a, b = operands(a, b)
+    y = wrap(np.where(condition.array, a.array, b.array))
+    if node := WhereBackward0.record(y, a, b):
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
+        node.save(condition)
+    return y
+
+
+class WhereBackward0(Node):
+    """da = dy where the condition holds, else 0;  db the other way round.
+
+    Selected, not multiplied by the mask: 0 · ∞ would make NaN of an infinite dy.
+    """
+
+    __slots__ = ("a_shape", "b_shape")
+
+    a_shape: Shape
+    b_shape: Shape
+
+    def backward(self, dy: Array) -> Gradients:
+        (condition,) = self.saved
+        zero = dy.dtype.type(0)
+        return (
+            unbroadcast(np.where(condition, dy, zero), self.a_shape) if self.needs(0) else None,
+            unbroadcast(np.where(condition, zero, dy), self.b_shape) if self.needs(1) else None,
+        )
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """y = value where the mask holds, else x."""
+    filling = value if isinstance(value, Tensor) else wrap(np.array(value, x.array.dtype))
+    y = wrap(np.where(mask.array, filling.array.astype(x.array.dtype), x.array))
+    if node := MaskedFillBackward0.record(y, x, to(filling, x.array.dtype)):
+        node.a_shape, node.b_shape = filling.array.shape, x.array.shape
+        node.save(mask)
+    return y
+
+
+class MaskedFillBackward0(WhereBackward0):
+    """dx = dy where the mask does not hold;  dvalue = Σ dy where it does."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (mask,) = self.saved
+        zero = dy.dtype.type(0)
+        return (
+            unbroadcast(np.where(mask, zero, dy), self.b_shape) if self.needs(0) else None,
+            unbroadcast(np.where(mask, dy, zero), self.a_shape) if self.needs(1) else None,
+        )
+
+
+def maximum(a: Operand, b: Operand) -> Tensor:
+    """y = the larger of a and b, NaN if either is."""
+    a, b = operands(a, b)
+    y = wrap(np.maximum(a.array, b.array))
+    if node := MaximumBackward0.record(y, a, b):
+        node.save(a, b)
+    return y
+
+
+def minimum(a: Operand, b: Operand) -> Tensor:
+    """y = the smaller of a and b, NaN if either is."""
+    a, b = operands(a, b)
+    y = wrap(np.minimum(a.array, b.array))
+    if node := MinimumBackward0.record(y, a, b):
+        node.save(a, b)
+    return y
+
+
+class MaximumBackward0(Node):
+    """dy goes to the one that was taken; equals share it by halves."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        a, b = self.saved
+        return _shared(dy, a, b, np.greater(a, b))
+
+
+class MinimumBackward0(Node):
+    """dy goes to the one that was taken; equals share it by halves."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        a, b = self.saved
+        return _shared(dy, a, b, np.less(a, b))
+
+
+def _shared(dy: Array, a: Array, b: Array, a_taken: Array) -> Gradients:
+    to_a = dy * (a_taken + np.equal(a, b) * dy.dtype.type(0.5))
+    return unbroadcast(to_a, a.shape), unbroadcast(dy - to_a, b.shape)
+
+
+def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """y = x held within [min, max]; either bound may be left out."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        x = x if min is None else maximum(x, min)
+        return x if max is None else minimum(x, max)
+    for bound in (min, max):
+        if bound is not None:
+            x = operands(x, bound)[0]
+    y = wrap(np.clip(x.array, min, max))
+    if node := ClampBackward1.record(y, x):
+        inside = np.ones(x.shape, np.bool_) if min is None else x.array >= min
+        node.save(np.asarray(inside if max is None else inside & (x.array <= max)))
+    return y
+
+
+class ClampBackward1(Node):
+    """dx = dy where min ≤ x ≤ max, else 0."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (inside,) = self.saved
+        return (dy * inside,)
+
+
+def clamp_min(x: Tensor, min: Operand) -> Tensor:
+    """y = x, at least `min`."""
+    return clamp(x, min=min)
+
+
+def clamp_max(x: Tensor, max: Operand) -> Tensor:
+    """y = x, at most `max`."""
+    return clamp(x, max=max)
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangles of x's matrices, zero above `diagonal`."""
+    y = wrap(np.tril(x.array, diagonal))
+    if node := TrilBackward0.record(y, x):
+        node.diagonal = diagonal
+    return y
+
+
+class TrilBackward0(Node):
+    """dx = the lower triangles of dy."""
+
+    __slots__ = ("diagonal",)
+
+    diagonal: int
+
+    def backward(self, dy: Array) -> Gradients:
+        return (np.tril(dy, self.diagonal),)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangles of x's matrices, zero below `diagonal`."""
+    y = wrap(np.triu(x.array, diagonal))
+    if node := TriuBackward0.record(y, x):
+        node.diagonal = diagonal
+    return y
+
+
+class TriuBackward0(Node):
+    """dx = the upper triangles of dy."""
+
+    __slots__ = ("diagonal",)
+
+    diagonal: int
+
+    def backward(self, dy: Array) -> Gradients:
+        return (np.triu(dy, self.diagonal),)
