@@ -65,9 +65,9 @@ def _exit_code(error: Exception) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     from ddp.comm.detect import launched_by_mpi
 
-    config = _load(arguments)
     if arguments.transport == "auto" and launched_by_mpi(arguments.environ):
-        return _train_as_rank(config, arguments)
+        return _train_as_rank(arguments)
+    config = _load(arguments)
     workers = _workers(config, arguments)
     if arguments.transport == "zeromq" or (arguments.transport == "auto" and workers > 1):
         return _train_here(config, workers, arguments)
@@ -87,17 +87,23 @@ def _train_alone(config: Config, workers: int, arguments: argparse.Namespace) ->
     return solo.run(config, _out(config, arguments), arguments.resume)
 
 
-def _train_as_rank(config: Config, arguments: argparse.Namespace) -> int:
-    from ddp.errors import ConfigError
+def _train_as_rank(arguments: argparse.Namespace) -> int:
+    """This process is one of several: what is wrong is said once, by the rank that leads."""
 
-    if arguments.workers is not None:
-        raise ConfigError("under mpiexec the number of ranks is the number of workers: --workers")
+    def prepare() -> tuple[Config, Path]:
+        from ddp.errors import ConfigError
+
+        if arguments.workers is not None:
+            raise ConfigError("--workers: under mpiexec the number of ranks is that of workers")
+        config = _load(arguments)
+        return config, _out(config, arguments)
+
     if arguments.dry_run:
         print("mpi: this process is a rank of the job that mpiexec has started")
         return 0
     from workers import mpi
 
-    return mpi.run(config, _out(config, arguments), arguments.resume)
+    return mpi.run(prepare, arguments.resume)
 
 
 def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> int:

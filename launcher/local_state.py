@@ -2,7 +2,9 @@
 
 Events go in, signals to send come out; time enters as a number. The rules:
 
-- The first failure ends the run. Everybody else gets SIGTERM, and SIGKILL `TERMINATE_S` later.
+- The first failure ends the run. The other workers are killed: what they hold is elsewhere too.
+  The coordinator may be writing a checkpoint. It sees them go and ends by itself; if it has not
+  after `GRACE_S`, it is killed as well.
 - The earliest cause is to blame, and one process alone. A death by signal is a cause for certain
   and acted on at once. An exit code may be the consequence of somebody else's failure, so there
   is a moment (`SETTLE_S`) in which the coordinator may say who it was: it has seen the messages.
@@ -28,7 +30,7 @@ from launcher.plan import COORDINATOR
 SETTLE_S = 0.5
 LEAVE_S = 2.0
 DRAIN_S = 5.0
-TERMINATE_S = 2.0  # with SETTLE_S or LEAVE_S: everybody is gone in less than 5 s
+GRACE_S = 2.0  # with SETTLE_S or LEAVE_S: everybody is gone in less than 5 s
 
 DONE = 0
 FAILED = 1
@@ -81,8 +83,8 @@ class Phase(Enum):
     LEAVING = "a worker has left, with exit code 0; the others should follow"
     DRAINING = "the coordinator is done; the workers should leave"
     SETTLING = "something failed; who was it?"
-    ENDING = "the others have been asked to end"
-    KILLING = "the others have been killed"
+    ENDING = "the workers have been killed; the coordinator should end"
+    KILLING = "everybody has been killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,9 @@ class SupervisorState:
 
     def _end(self, blame: Blame | None, now_s: float) -> list[Send]:
         self.blame = blame
-        self._enter(Phase.ENDING, now_s + TERMINATE_S)
-        return [Send(i, signal.SIGTERM) for i in sorted(self.running)]
+        self._enter(Phase.ENDING, now_s + GRACE_S)
+        workers = [i for i in sorted(self.running) if not self._is_coordinator(i)]
+        return [Send(i, signal.SIGKILL) for i in workers]
 
     def _kill(self) -> list[Send]:
         self._enter(Phase.KILLING)

@@ -28,7 +28,7 @@ def fifo(tmp_path: Path) -> Path:
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter limits, where not the limits are tested but what happens at them."""
-    for name in ("SETTLE_S", "LEAVE_S", "TERMINATE_S"):
+    for name in ("SETTLE_S", "LEAVE_S", "GRACE_S"):
         monkeypatch.setattr(local_state, name, 0.2)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from launcher.local_state import (
     DRAIN_S,
+    GRACE_S,
     LEAVE_S,
     SETTLE_S,
-    TERMINATE_S,
     Ended,
     Send,
     StopAsked,
@@ -24,10 +24,6 @@ C, W0, W1, W2 = 0, 1, 2, 3  # indices into the plan
 
 def run_of_three() -> SupervisorState:
     return SupervisorState([COORDINATOR, WORKER, WORKER, WORKER])
-
-
-def terminated(*indices: int) -> list[Send]:
-    return [Send(i, signal.SIGTERM) for i in indices]
 
 
 def killed(*indices: int) -> list[Send]:
@@ -46,35 +42,35 @@ def test_a_run_that_ends_well_has_nobody_to_blame() -> None:
     assert (state.blame, state.exit_code) == (None, 0)
 
 
-def test_a_worker_killed_by_a_signal_ends_the_others_at_once() -> None:
+def test_a_worker_killed_by_a_signal_takes_the_others_with_it_at_once() -> None:
     state = run_of_three()
-    assert state.handle(ended(W1, -signal.SIGKILL, now_s=7.0)) == terminated(C, W0, W2)
+    assert state.handle(ended(W1, -signal.SIGKILL, now_s=7.0)) == killed(W0, W2)
     assert state.blame is not None
     assert (state.blame.index, state.blame.cause) == (W1, "was killed by SIGKILL")
     assert state.exit_code == 1
 
 
-def test_who_does_not_end_when_asked_is_killed() -> None:
+def test_a_coordinator_that_does_not_end_by_itself_is_killed() -> None:
     state = run_of_three()
     state.handle(ended(W1, -signal.SIGSEGV, now_s=7.0))
-    state.handle(ended(W0, -signal.SIGTERM, now_s=7.1))
-    assert state.handle(Tick(7.0 + TERMINATE_S - 0.01)) == []
-    assert state.handle(Tick(7.0 + TERMINATE_S)) == killed(C, W2)
+    for index in (W0, W2):
+        state.handle(ended(index, -signal.SIGKILL, now_s=7.1))
+    assert state.handle(Tick(7.0 + GRACE_S - 0.01)) == []
+    assert state.handle(Tick(7.0 + GRACE_S)) == killed(C)
     state.handle(ended(C, -signal.SIGKILL))
-    state.handle(ended(W2, -signal.SIGKILL))
     assert state.blame is not None
     assert state.blame.index == W1, "those that fell with it are not to blame"
 
 
 def test_everybody_is_gone_within_five_seconds_of_a_failure() -> None:
-    assert max(SETTLE_S, LEAVE_S) + TERMINATE_S < 5.0
+    assert max(SETTLE_S, LEAVE_S) + GRACE_S < 5.0
 
 
 def test_an_exit_code_waits_for_the_coordinators_sentence() -> None:
     state = run_of_three()
     assert state.handle(ended(W0, 1, now_s=1.0, words="PeerLost: rank 1 is gone")) == []
     state.handle(ended(C, 1, now_s=1.1, words="ddp: rank 1 (host h, pid 42) failed: boom"))
-    assert state.handle(Tick(1.0 + SETTLE_S)) == terminated(W1, W2)
+    assert state.handle(Tick(1.0 + SETTLE_S)) == killed(W1, W2)
     assert state.blame is not None
     assert state.blame.is_verdict
     assert state.blame.cause == "rank 1 (host h, pid 42) failed: boom"
@@ -84,7 +80,7 @@ def test_without_a_sentence_of_the_coordinator_the_earliest_exit_code_is_to_blam
     state = run_of_three()
     state.handle(ended(W2, 3, now_s=1.0, words="ValueError: boom"))
     state.handle(ended(W0, 1, now_s=1.1))
-    assert state.handle(Tick(1.0 + SETTLE_S)) == terminated(C, W1)
+    assert state.handle(Tick(1.0 + SETTLE_S)) == killed(W1)
     assert state.blame is not None
     assert state.blame.index == W2
     assert state.blame.cause == "failed with exit code 3: ValueError: boom"
@@ -93,7 +89,7 @@ def test_without_a_sentence_of_the_coordinator_the_earliest_exit_code_is_to_blam
 def test_a_death_by_signal_is_blamed_even_when_an_exit_code_came_first() -> None:
     state = run_of_three()
     state.handle(ended(W0, 1, now_s=1.0, words="PeerLost: rank 1 is gone"))
-    assert state.handle(ended(W1, -signal.SIGKILL, now_s=1.1)) == terminated(C, W2)
+    assert state.handle(ended(W1, -signal.SIGKILL, now_s=1.1)) == killed(W2)
     assert state.blame is not None
     assert state.blame.index == W1
 
@@ -120,7 +116,7 @@ def test_a_worker_that_leaves_alone_has_left_early() -> None:
     state = run_of_three()
     state.handle(ended(W1, 0, now_s=1.0))
     assert state.handle(Tick(1.0 + LEAVE_S - 0.01)) == []
-    assert state.handle(Tick(1.0 + LEAVE_S)) == terminated(C, W0, W2)
+    assert state.handle(Tick(1.0 + LEAVE_S)) == killed(W0, W2)
     assert state.blame is not None
     assert state.blame.index == W1
     assert "left before the run was over" in state.blame.cause
@@ -139,7 +135,7 @@ def test_a_worker_that_stays_after_the_end_is_ended_and_blamed() -> None:
     state = run_of_three()
     for index in (C, W0, W1):
         state.handle(ended(index, 0, now_s=1.0))
-    assert state.handle(Tick(1.0 + DRAIN_S)) == terminated(W2)
+    assert state.handle(Tick(1.0 + DRAIN_S)) == killed(W2)
     assert state.blame is not None
     assert (state.blame.index, state.exit_code) == (W2, 1)
 
