@@ -497,6 +497,17 @@ def test_pruning_never_takes_the_newest_whole_one(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["step-00000003", "step-00000005"]
 
 
+def test_pruning_after_saving_reads_nothing(tmp_path: Path) -> None:
+    class Unreadable(DiskStore):
+        def read(self, path: Path) -> bytes:
+            raise AssertionError(f"read {path}")
+
+    for step in range(1, 4):
+        written = save(tmp_path, snapshot(step))
+    prune(tmp_path, 1, Unreadable(), whole=written)
+    assert os.listdir(tmp_path) == ["step-00000003"]
+
+
 def test_saving_the_same_again_changes_nothing(tmp_path: Path) -> None:
     path = save(tmp_path, snapshot(1))
     before = (path / "state.json").stat().st_mtime_ns

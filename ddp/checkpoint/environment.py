@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from functools import cache
 
 import numpy as np
+import safetensors
 from threadpoolctl import threadpool_info
+
+from ddp.version import VERSION
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that compute or store, and the machine's kind."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in ("ddp", "numpy", "safetensors"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree
-            found[name] = "not installed"
-    return found
+    return found | {"ddp": VERSION, "numpy": np.__version__, "safetensors": safetensors.__version__}
 
 
 @cache

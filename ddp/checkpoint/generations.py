@@ -92,29 +92,33 @@ def newest(run_directory: Path, store: Store = DISK) -> tuple[Snapshot | None, l
     return None, passed_over
 
 
-def prune(run_directory: Path, keep: int, store: Store = DISK) -> None:
+def prune(
+    run_directory: Path, keep: int, store: Store = DISK, *, whole: Path | None = None
+) -> None:
     """Remove all but the `keep` newest checkpoints and what unfinished writes left behind.
 
-    The newest whole checkpoint stays, even when `keep` newer ones are damaged. A checkpoint
-    loses its name before its files, so none is ever seen half removed. Raises CheckpointError
-    when the disk refuses.
+    The newest whole checkpoint stays, even when `keep` newer ones are damaged; `whole` names one
+    known to be whole (what `save` has just given back), which saves reading it again. A
+    checkpoint loses its name before its files, so none is ever seen half removed. Raises
+    CheckpointError when the disk refuses.
     """
     try:
-        _prune(run_directory, keep, store)
+        for path in _surplus(run_directory, keep, store, whole):
+            store.rename(path, _fresh_name(run_directory, path.name, store))
+        for name in store.names(run_directory):
+            if name.startswith(f"{TEMPORARY}step-"):
+                store.remove_tree(run_directory / name)
     except OSError as error:
         raise CheckpointError(f"{run_directory}: could not be cleared up: {error}") from error
 
 
-def _prune(run_directory: Path, keep: int, store: Store) -> None:
-    surplus = _generations(run_directory, store)[keep:]
-    if surplus:
-        whole, _ = newest(run_directory, store)
-        surplus = [path for path in surplus if whole is None or _step(path) != whole.step]
-    for path in surplus:
-        store.rename(path, _fresh_name(run_directory, path.name, store))
-    for name in store.names(run_directory):
-        if name.startswith(f"{TEMPORARY}step-"):
-            store.remove_tree(run_directory / name)
+def _surplus(run_directory: Path, keep: int, store: Store, whole: Path | None) -> list[Path]:
+    generations = _generations(run_directory, store)
+    kept, surplus = generations[:keep], generations[keep:]
+    if not surplus or whole in kept:
+        return surplus
+    found, _ = newest(run_directory, store)
+    return [path for path in surplus if found is None or _step(path) != found.step]
 
 
 # ---- writing
