@@ -76,6 +76,11 @@ class Coordination:
     def is_over(self) -> bool:
         return self.ending is not None
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run is over and every worker has left in good order (also when stopped)."""
+        return self.ending is not None and self.ending.code not in (1, 2)
+
     def handle(self, event: c.Event) -> None:
         """Let the state machine judge an event, and carry out what it says."""
         if isinstance(event, c.Received) and isinstance(event.message, m.StatePart):
@@ -157,8 +162,8 @@ class Coordination:
             optimizer=optimizer,
             state=self._records.checkpoint_state(step, totals),
         )
-        checkpoint.save(self._directory.path, self._snapshot)
-        checkpoint.prune(self._directory.path, self.config.checkpoint.keep)
+        written = checkpoint.save(self._directory.path, self._snapshot)
+        checkpoint.prune(self._directory.path, self.config.checkpoint.keep, whole=written)
         self.handle(c.CheckpointWritten())
 
 

@@ -1,26 +1,16 @@
-"""Runs a worker in the process that hosts the coordinator, and reports how the run ended."""
+"""How a process that hosts the coordinator reports the end of a run."""
 
 from __future__ import annotations
 
 import sys
 
 from workers.coordination import Coordination
-from workers.session import Session
-
-
-def run_hosted(coordination: Coordination, session: Session, rank: int | None = 0) -> int:
-    """Carry the session and the run to their end; return the exit code."""
-    try:
-        leave = session.run(rank=rank)
-        if not coordination.is_over:
-            session.close()
-        return report_end(coordination, leave.code)
-    finally:
-        coordination.close()
 
 
 def report_end(coordination: Coordination, code: int) -> int:
-    """Print why a run ended that did not end well; return its exit code."""
+    """Give back what the coordination holds, say why a run ended that did not end well, and
+    return the exit code: that of the run, or `code` if it never ended by itself.
+    """
     coordination.close()
     end = coordination.ending
     if end is None:

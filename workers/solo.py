@@ -8,7 +8,7 @@ from pathlib import Path
 from ddp.comm.solo import SoloCommunicator, SoloMailbox
 from ddp.config import Config
 from workers.coordination import Coordination
-from workers.hosting import run_hosted
+from workers.hosting import report_end
 from workers.link import EmbeddedLink
 from workers.session import Session, StopFlag
 
@@ -19,4 +19,7 @@ def run(config: Config, out: Path, resume: bool) -> int:
     stop = StopFlag()
     stop.install()
     link = EmbeddedLink(coordination, SoloMailbox())
-    return run_hosted(coordination, Session(link, lambda setup: SoloCommunicator(), stop))
+    session = Session(link, lambda setup: SoloCommunicator(), stop)
+    leave = session.run(rank=0)
+    session.close()
+    return report_end(coordination, leave.code)

@@ -1,0 +1,149 @@
+"""Training as ranks of an MPI job: rank 0 hosts the coordinator, every rank is a worker.
+
+MPI cannot go on without a rank, and a rank that merely raises leaves its peers in a collective
+for ever. So every way out that is not orderly ends in `abort`, which ends all ranks, and a thread
+on each rank listens to heartbeats: what is stopped or hangs is found and named.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from ddp.comm.communicator import Communicator
+from ddp.comm.mpi import MpiWorld, abort, open_world
+from ddp.config import Config
+from ddp.errors import DdpError
+from workers import messages as m
+from workers.coordination import Coordination
+from workers.heartbeat import Pulse
+from workers.hosting import report_end
+from workers.link import COORDINATOR_RANK, EmbeddedLink, MailboxLink
+from workers.session import Session, StopFlag
+
+BEAT_S = 1.0
+SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
+ABORT_GRACE_S = 3.0  # how long a rank that failed lets rank 0 name the culprit and abort
+FAREWELL_S = 2.0
+
+Prepare = Callable[[], tuple[Config, Path]]
+
+
+def run(prepare: Prepare, resume: bool) -> int:
+    """Take part in the run as this process's rank; return the exit code.
+
+    `prepare` gives the configuration and the run directory; it is called on rank 0 only, from
+    which the others learn the configuration. Raises CommError where there is no MPI.
+    """
+    stop = StopFlag()
+    stop.install()
+    world = open_world()
+    watch = Watch(world)
+    watch.start()
+    try:
+        lead = world.rank == COORDINATOR_RANK
+        code = _lead(world, watch, stop, prepare, resume) if lead else _follow(world, watch, stop)
+    except BaseException as error:
+        traceback.print_exception(error)
+        abort(1)
+        raise
+    watch.stop()
+    world.close()
+    return code
+
+
+def _lead(world: MpiWorld, watch: Watch, stop: StopFlag, prepare: Prepare, resume: bool) -> int:
+    try:
+        config, out = prepare()
+        coordination = Coordination(config, world.size, out, resume, "mpi", sys.stdout)
+    except DdpError as error:
+        print(f"ddp: {error}", file=sys.stderr, flush=True)
+        _send_away(world)
+        return 2
+    session = _session(world, watch, stop, EmbeddedLink(coordination, world.mailbox))
+    leave = session.run(rank=world.rank)
+    session.close()
+    code = report_end(coordination, leave.code)
+    if not coordination.ended_well:
+        abort(code)
+    return code
+
+
+def _follow(world: MpiWorld, watch: Watch, stop: StopFlag) -> int:
+    session = _session(world, watch, stop, MailboxLink(world.mailbox))
+    leave = session.run(rank=world.rank)
+    if not leave.orderly:  # rank 0 knows why, says so and aborts; it may itself be the culprit
+        time.sleep(ABORT_GRACE_S)
+        print(f"ddp: rank {world.rank}: {leave.reason}", file=sys.stderr, flush=True)
+        abort(leave.code or 1)
+    session.close()
+    return leave.code
+
+
+def _session(
+    world: MpiWorld, watch: Watch, stop: StopFlag, link: EmbeddedLink | MailboxLink
+) -> Session:
+    def join(setup: m.Setup) -> Communicator:
+        watch.configure(setup)
+        return world.communicator
+
+    return Session(link, join, stop)
+
+
+def _send_away(world: MpiWorld) -> None:
+    """There is no run: let the other ranks end with the code for wrong input."""
+    for rank in range(1, world.size):
+        world.mailbox.post(rank, m.to_frames(m.Finish(code=2)))
+    awaited = world.size - 1
+    deadline_s = time.monotonic() + FAREWELL_S
+    while awaited and time.monotonic() < deadline_s:
+        letter = world.mailbox.poll(0.1)
+        if letter is not None and isinstance(m.worker_message(letter[1])[0], m.Goodbye):
+            awaited -= 1
+
+
+class Watch(threading.Thread):
+    """Rank 0 and every other rank hear each other's heart beat, or all ranks end."""
+
+    def __init__(self, world: MpiWorld) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._world = world
+        self._pulse: Pulse[int] = Pulse(BEAT_S, SILENCE_S)
+        lead = world.rank == COORDINATOR_RANK
+        self._peers = range(1, world.size) if lead else [COORDINATOR_RANK]
+        self._stopped = threading.Event()
+
+    def configure(self, setup: m.Setup) -> None:
+        """Take over the intervals of the run's configuration."""
+        cluster = setup.config["cluster"]
+        self._pulse.interval_s = cluster["heartbeat_s"]
+        self._pulse.limit_s = cluster["heartbeat_timeout_s"]
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+    def run(self) -> None:
+        for peer in self._peers:
+            self._pulse.heard(peer, time.monotonic())
+        while not self._stopped.wait(0.1):
+            letter = self._world.heartbeats.poll(0.0)
+            while letter is not None:
+                self._pulse.heard(letter[0], time.monotonic())
+                letter = self._world.heartbeats.poll(0.0)
+            now_s = time.monotonic()
+            if self._pulse.is_due(now_s):
+                for peer in self._peers:
+                    self._world.heartbeats.post(peer, [b""])
+            for peer in self._pulse.silent(now_s):
+                self._report(peer)
+
+    def _report(self, peer: int) -> None:
+        host, pid = self._world.hosts[peer], self._world.pids[peer]
+        cause = f"ddp: rank {peer} ({host}, pid {pid}): {self._pulse.silence()}"
+        print(cause, file=sys.stderr, flush=True)
+        abort(1)
