@@ -448,7 +448,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "__init__.py").write_text("")
     (tmp_path / "shop" / "models.py").write_text(
-        "def build(width, depth=2):\n    return (width, depth)\nlimit = 3\n"
+        "def build(width: int, depth: int = 2) -> tuple:\n    return (width, depth)\nlimit = 3\n"
     )
     (tmp_path / "shop" / "broken.py").write_text("import not_installed_anywhere\n")
     monkeypatch.chdir(tmp_path)

@@ -204,7 +204,7 @@ def _read(path: Path, store: Store) -> bytes:
 
 
 def _read_arrays(path: Path, manifest: Manifest, store: Store) -> dict[str, NDArray[Any]]:
-    """The arrays of one file, read-only."""
+    """The arrays of one file by name, sorted; read-only."""
     entry = manifest.files.get(path.name)
     if entry is None:
         raise CheckpointError(f"{path}: not listed in {STATE}")
@@ -212,9 +212,9 @@ def _read_arrays(path: Path, manifest: Manifest, store: Store) -> dict[str, NDAr
     _check_content(content, entry, path)
     try:
         arrays: dict[str, NDArray[Any]] = safetensors.numpy.load(content)
+        return dict(sorted(arrays.items()))
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
-    return arrays
 
 
 def _check_content(content: bytes, entry: FileEntry, path: Path) -> None:

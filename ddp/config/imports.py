@@ -50,7 +50,7 @@ def call_factory(spec: str, arguments: Mapping[str, Any], key: str) -> Any:
     except ValueError:  # a builtin without one
         return factory(**arguments)
     table = f"{key.rpartition('.')[0]}.args"
-    takes = f"{spec} takes {signature}"
+    takes = f"{spec} takes {_bare(signature)}"
     for name in _unknown_arguments(signature, arguments):
         hint = _nearest(name, signature.parameters, prefix=f"{table}.")
         raise ConfigError(f"unknown key '{table}.{name}'{hint}: {takes}")
@@ -59,6 +59,12 @@ def call_factory(spec: str, arguments: Mapping[str, Any], key: str) -> Any:
     except TypeError as error:
         raise ConfigError(f"'{table}': {error}: {takes}") from None
     return factory(**arguments)
+
+
+def _bare(signature: inspect.Signature) -> inspect.Signature:
+    """The signature without its annotations: "(width=16, classes=10)"."""
+    parameters = signature.parameters.values()
+    return inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
 
 
 def _unknown_arguments(signature: inspect.Signature, arguments: Mapping[str, Any]) -> list[str]:
