@@ -8,7 +8,7 @@ Events go in, signals to send come out; time enters as a number. The rules:
 - The earliest cause is to blame, and one process alone. A death by signal is a cause for certain
   and acted on at once. An exit code may be the consequence of somebody else's failure, so there
   is a moment (`SETTLE_S`) in which the coordinator may say who it was: it has seen the messages.
-- A worker may leave with exit code 0 only together with the others: one that is gone for
+- A worker may leave without a failure only together with the others: one that is gone for
   `LEAVE_S` while others go on has left early, and that is a failure too.
 - When the coordinator is done the workers have `DRAIN_S` to leave.
 - A signal from the user goes to the coordinator, which checkpoints at the next step border and
@@ -80,7 +80,7 @@ class Send:
 
 class Phase(Enum):
     RUNNING = "everybody is at work"
-    LEAVING = "a worker has left, with exit code 0; the others should follow"
+    LEAVING = "a worker has left without a failure; the others should follow"
     DRAINING = "the coordinator is done; the workers should leave"
     SETTLING = "something failed; who was it?"
     ENDING = "the workers have been killed; the coordinator should end"
@@ -143,7 +143,7 @@ class SupervisorState:
         self.ends.append(end)
         if end.returncode < 0:
             return self._end(self._blame(end), end.now_s)
-        if self._is_well(end):
+        if _is_well(end):
             self._left_well(end)
         elif self.phase is not Phase.SETTLING:
             self._enter(Phase.SETTLING, end.now_s + SETTLE_S)
@@ -167,8 +167,8 @@ class SupervisorState:
         self.stop_signal = event.signum
         if self.phase in (Phase.ENDING, Phase.KILLING):
             return []
-        if self._earliest_cause() is None:
-            self._enter(Phase.RUNNING)  # what looked like a failure was told to stop as well
+        if self.phase is Phase.LEAVING:
+            self._enter(Phase.RUNNING)  # who has left was told to stop as well
         coordinators = list(filter(self._is_coordinator, sorted(self.running)))
         return [Send(i, event.signum) for i in coordinators or sorted(self.running)]
 
@@ -182,8 +182,9 @@ class SupervisorState:
                 late = Blame(min(self.running), "did not leave after the run was over")
                 return self._end(late, now_s)
             case Phase.LEAVING:
-                early = Blame(self.ends[0].index, "left before the run was over (exit code 0)")
-                return self._end(early, now_s)
+                first = self.ends[0]
+                cause = f"left before the run was over (exit code {first.returncode})"
+                return self._end(Blame(first.index, cause), now_s)
             case _:
                 return self._end(self._earliest_cause(), now_s)
 
@@ -206,7 +207,7 @@ class SupervisorState:
 
     def _earliest_cause(self) -> Blame | None:
         """Who failed first; the coordinator's own sentence goes before what exit codes say."""
-        failed = [end for end in self.ends if not self._is_well(end)]
+        failed = [end for end in self.ends if not _is_well(end)]
         verdicts = [end for end in failed if self._is_verdict(end)]
         return self._blame((verdicts or failed)[0]) if failed else None
 
@@ -223,12 +224,12 @@ class SupervisorState:
     def _is_verdict(self, end: Ended) -> bool:
         return self._is_coordinator(end.index) and end.last_words.startswith(SENTENCE)
 
-    def _is_well(self, end: Ended) -> bool:
-        may_stop = self._is_coordinator(end.index) or self.stop_signal is not None
-        return end.returncode == DONE or (may_stop and end.returncode in STOPPED)
-
     def _is_coordinator(self, index: int) -> bool:
         return self.roles[index] == COORDINATOR
+
+
+def _is_well(end: Ended) -> bool:
+    return end.returncode in (DONE, *STOPPED)
 
 
 def _signal_name(signum: int) -> str:

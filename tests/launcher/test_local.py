@@ -16,6 +16,7 @@ from launcher import local_state
 from launcher.local import run_plan
 from launcher.plan import COORDINATOR, WORKER, Plan, Process
 
+LIMIT_S = 20.0
 FOREVER = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {FOREVER}"
 
@@ -181,8 +182,9 @@ time.sleep(60)
 """
 WORKING = """
 import os
+run = open(os.environ['RUN'])
 print(os.getpid(), flush=True)
-open(os.environ['RUN']).read()  # until the coordinator is gone
+run.read()  # until the coordinator is gone
 """
 CHECKPOINTING = COORDINATING.replace("sys.exit(130)", "None").replace("sys.exit(143)", "None")
 
@@ -208,11 +210,18 @@ class Launched:
         assert self._popen.stdout is not None
         self.pids = [int(self._popen.stdout.readline().split()[-1]) for _ in range(3)]
 
+    def __enter__(self) -> Launched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._popen.kill()
+        self._popen.communicate()
+
     def send(self, signum: int) -> None:
         self._popen.send_signal(signum)
 
     def end(self) -> tuple[int, str]:
-        output, _ = self._popen.communicate(timeout=20)
+        output, _ = self._popen.communicate(timeout=LIMIT_S)
         return self._popen.returncode, output
 
 
@@ -223,24 +232,24 @@ class Launched:
 def test_a_signal_stops_the_run_by_way_of_the_coordinator(
     signum: int, code: int, fifo: Path
 ) -> None:
-    launched = Launched(COORDINATING, fifo)
-    launched.send(signum)
-    assert launched.end() == (code, "")
+    with Launched(COORDINATING, fifo) as launched:
+        launched.send(signum)
+        assert launched.end() == (code, "")
     assert all(map(wait_until_gone, launched.pids))
 
 
 def test_the_second_ctrl_c_kills(fifo: Path) -> None:
-    launched = Launched(CHECKPOINTING, fifo)
-    launched.send(signal.SIGINT)
-    launched.send(signal.SIGTERM)  # another one: two of the same could arrive as one
-    code, _ = launched.end()
+    with Launched(CHECKPOINTING, fifo) as launched:
+        launched.send(signal.SIGINT)
+        launched.send(signal.SIGTERM)  # another one: two of the same could arrive as one
+        code, _ = launched.end()
     assert code in (130, 143)  # the one that arrived first
     assert all(map(wait_until_gone, launched.pids))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a child of our death")
 def test_a_launcher_that_is_killed_leaves_no_orphan(fifo: Path) -> None:
-    launched = Launched(COORDINATING, fifo)
-    launched.send(signal.SIGKILL)
-    assert launched.end()[0] == -signal.SIGKILL
+    with Launched(COORDINATING, fifo) as launched:
+        launched.send(signal.SIGKILL)
+        assert launched.end()[0] == -signal.SIGKILL
     assert all(map(wait_until_gone, launched.pids))

@@ -178,12 +178,19 @@ def test_a_signal_to_all_processes_at_once_is_a_stop_in_whatever_order_it_arrive
     assert (state.blame, state.exit_code) == (None, 143)
 
 
-def test_a_worker_that_was_told_to_stop_alone_is_to_blame() -> None:
+def test_a_worker_that_stops_alone_is_to_blame() -> None:
     state = run_of_three()
     state.handle(ended(W0, 143, now_s=1.0))
-    state.handle(Tick(1.0 + SETTLE_S))
+    assert state.handle(Tick(1.0 + LEAVE_S)) == killed(W1, W2)
     assert state.blame is not None
     assert state.blame.index == W0
+
+
+def test_a_run_that_stops_because_a_worker_was_asked_to_is_stopped_not_failed() -> None:
+    state = run_of_three()
+    for index in (W2, W0, W1, C):
+        state.handle(ended(index, 143))
+    assert (state.blame, state.exit_code) == (None, 143)
 
 
 def test_an_unknown_signal_has_a_number() -> None:
