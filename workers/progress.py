@@ -65,9 +65,8 @@ class Progress:
 
     def announce(self, text: str) -> None:
         """Print a line of its own, above the live one."""
-        if self._live:
-            self._stream.write(REDRAW)
-        self._stream.write(f"{text}\n{self._line}")
+        clear = REDRAW if self._line else ""
+        self._stream.write(f"{clear}{text}\n{self._line}")
         self._stream.flush()
 
     def close(self) -> None:

@@ -119,8 +119,9 @@ def test_an_announcement_stands_above_the_live_line() -> None:
     assert stream.getvalue() == f"{REDRAW}{live}{REDRAW}checkpoint at step 1\n{live}"
 
 
-def test_an_announcement_elsewhere_is_a_line() -> None:
-    stream = io.StringIO()
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_an_announcement_without_a_live_line_is_plain(kind: type[io.StringIO]) -> None:
+    stream = kind()
     Progress(stream, Clock()).announce("2 workers joined")
     assert stream.getvalue() == "2 workers joined\n"
 
