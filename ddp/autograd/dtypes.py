@@ -2,7 +2,8 @@
 
 Three categories, bool < integer < floating. Within a category NumPy's rules hold; across them the
 higher category's dtype wins as it is (int64 with float32 is float32, where NumPy says float64).
-Python numbers and 0-d tensors count only by category: they never widen a dtype of their own.
+Against a tensor with axes a 0-d tensor counts only by category, and so does a Python number
+against any tensor: they never widen a dtype of their own category.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 Dtype = np.dtype[Any]
+
+# What an operand is, for promotion: see `result_type`.
+NUMBER, SCALAR_TENSOR, TENSOR = 0, 1, 2
 
 DEFAULT_FLOAT: Dtype = np.dtype(np.float32)
 DEFAULT_INT: Dtype = np.dtype(np.int64)
@@ -53,11 +57,11 @@ def promote_types(a: Dtype, b: Dtype) -> Dtype:
 
 
 @functools.cache
-def result_type(a: Dtype, a_is_weak: bool, b: Dtype, b_is_weak: bool) -> Dtype:
-    """The dtype of a result where a weak operand (Python number, 0-d tensor) counts by category."""
-    if a_is_weak == b_is_weak:
+def result_type(a: Dtype, a_standing: int, b: Dtype, b_standing: int) -> Dtype:
+    """The dtype of a result; against an operand of higher standing one counts by category only."""
+    if a_standing == b_standing:
         return promote_types(a, b)
-    weak, strong = (a, b) if a_is_weak else (b, a)
+    weak, strong = (a, b) if a_standing < b_standing else (b, a)
     return weak if category(weak) > category(strong) else strong
 
 

@@ -23,6 +23,7 @@ Left out: vmap, forward-mode derivatives, gradients of gradients.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar

@@ -44,6 +44,8 @@ class Methods:
     __rtruediv__ = arithmetic.rdiv
     __floordiv__ = arithmetic.floor_divide
     __mod__ = arithmetic.remainder
+    __rfloordiv__ = arithmetic.rfloor_divide
+    __rmod__ = arithmetic.rremainder
     __pow__ = arithmetic.pow
     __rpow__ = arithmetic.rpow
     __neg__ = arithmetic.neg

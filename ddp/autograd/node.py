@@ -47,14 +47,15 @@ class Node:
         "__weakref__",
         "hooks",
         "next_functions",
+        "num_outputs",
         "saved",
         "saved_versions",
         "sequence_nr",
     )
 
-    num_outputs = 1
     takes_undefined = False  # whether `backward` wants to run when no output got a gradient
 
+    num_outputs: int
     next_functions: tuple[Edge, ...]
     saved: Any  # a tuple of arrays and None, or FREED; Any because every formula unpacks it
     saved_versions: Sequence[tuple[list[int], int]]
@@ -63,6 +64,7 @@ class Node:
 
     def __init__(self, next_functions: tuple[Edge, ...]) -> None:
         self.next_functions = next_functions
+        self.num_outputs = 1
         self.saved = ()
         self.saved_versions = ()
         self.hooks = None
@@ -84,6 +86,17 @@ class Node:
         node = cls(tuple(map(edge, inputs)))
         output._edge = (node, 0)
         output._requires_grad = True
+        return node
+
+    @classmethod
+    def record_several(cls, outputs: Sequence[Tensor], *inputs: Tensor) -> Self | None:
+        """`record` for an operation with several differentiable outputs."""
+        node = cls.record(outputs[0], *inputs)
+        if node is not None:
+            node.num_outputs = len(outputs)
+            for output_nr, output in enumerate(outputs):
+                output._edge = (node, output_nr)
+                output._requires_grad = True
         return node
 
     def needs(self, index: int) -> bool:

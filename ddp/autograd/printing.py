@@ -42,16 +42,15 @@ class _Element:
     """Formats one float the way all of its tensor need: `2.`, `0.5000` or `1.0000e-10`."""
 
     def __init__(self, array: Array) -> None:
-        finite = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))
+        shown = array[np.isfinite(array)].astype(np.float64)
+        finite = np.abs(shown[shown != 0])
+        low, high = (finite.min(), finite.max()) if finite.size else (1.0, 1.0)
         self.whole = bool((finite == np.floor(finite)).all())
-        self.scientific = finite.size > 0 and bool(
-            finite.max() / finite.min() > 1000 or finite.max() > 1e8 or finite.min() < 1e-4
-        )
-        if self.whole and finite.size > 0:
-            self.scientific = bool(finite.max() > 1e8)
+        self.scientific = bool(high > 1e8 or (not self.whole and (high / low > 1000 or low < 1e-4)))
         self.width = 0
-        if array.size <= THRESHOLD:
-            self.width = max((len(self.text(value)) for value in array.reshape(-1)), default=0)
+        if array.size <= THRESHOLD:  # non-finite values do not widen a column of whole numbers
+            widest = shown if self.whole else array.reshape(-1)
+            self.width = max((len(self.text(value)) for value in widest), default=0)
 
     def text(self, value: float) -> str:
         """`value`, padded to the widest element."""

@@ -1,8 +1,8 @@
 """The differentiable operations, a file per family.
 
-How an operation is written. The function computes on arrays and says its formula; the node class right
-below it says the gradient. Look at `mul` in `arithmetic.py` and `exp` in
-`elementwise.py`; the pattern is
+How an operation is written. The function computes on arrays and says its formula; the node class
+right below it says the gradient. Look at `mul` in `arithmetic.py` and `exp` in `elementwise.py`;
+the pattern is
 
     def mul(a: Operand, b: Operand) -> Tensor:
         '''y = a · b, broadcast.'''
@@ -36,7 +36,7 @@ below it says the gradient. Look at `mul` in `arithmetic.py` and `exp` in
 - A class has the name PyTorch prints (`ExpBackward0`).
 - An operation whose result shares its input's memory returns `view_of(x, array)` instead of
   `wrap(array)`: views share the version counter and know their base.
-- An operation with several differentiable outputs sets `num_outputs` on its class or instance,
-  gives each output its edge `(node, i)` with `attach`, and gets None for outputs nobody used.
+- An operation with several differentiable outputs calls `record_several(outputs, *inputs)`; its
+  `backward` gets one gradient per output, None for an output nobody used.
 - An operation made of other operations needs no node. One that a user writes is a `Function`.
 """

@@ -142,9 +142,9 @@ class DivBackward0(_Binary):
         )
 
 
-def rdiv(a: Operand, b: Operand) -> Tensor:
-    """y = b / a."""
-    return div(b, a)
+def rdiv(x: Tensor, number: Operand) -> Tensor:
+    """y = number / x, computed as PyTorch does: number · (1 / x)."""
+    return mul(reciprocal(x), number)
 
 
 def neg(x: Tensor) -> Tensor:
@@ -203,6 +203,16 @@ class RemainderBackward1(_Binary):
             unbroadcast(dy, self.a_shape) if self.needs(0) else None,
             None if quotient is None else unbroadcast(-dy * quotient, self.b_shape),
         )
+
+
+def rremainder(a: Operand, b: Operand) -> Tensor:
+    """y = b % a."""
+    return remainder(b, a)
+
+
+def rfloor_divide(a: Operand, b: Operand) -> Tensor:
+    """y = b // a."""
+    return floor_divide(b, a)
 
 
 @quietly
@@ -304,6 +314,21 @@ def square(x: Tensor) -> Tensor:
     return pow(x, 2)
 
 
+@quietly
 def reciprocal(x: Tensor) -> Tensor:
     """y = 1 / x."""
-    return div(1.0, x)
+    x = to(x, to_floating(x.array.dtype))
+    y = wrap(np.reciprocal(x.array))
+    if node := ReciprocalBackward0.record(y, x):
+        node.save(y)
+    return y
+
+
+class ReciprocalBackward0(Node):
+    """dx = -dy · y²."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        return (-dy * (y * y),)

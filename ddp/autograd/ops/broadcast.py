@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.dtypes import Dtype, result_type, scalar_dtype
+from ddp.autograd.dtypes import (
+    NUMBER,
+    SCALAR_TENSOR,
+    TENSOR,
+    Dtype,
+    result_type,
+    scalar_dtype,
+)
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -28,22 +35,22 @@ def operands(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
                 return a, b
         elif type(b) is float and a.array.dtype.kind == "f":
             return a, wrap(np.array(b, a.array.dtype))
-    a, a_dtype, a_is_weak = _describe(a)
-    b, b_dtype, b_is_weak = _describe(b)
-    dtype = result_type(a_dtype, a_is_weak, b_dtype, b_is_weak)
+    a, a_dtype, a_standing = _describe(a)
+    b, b_dtype, b_standing = _describe(b)
+    dtype = result_type(a_dtype, a_standing, b_dtype, b_standing)
     return _as_tensor(a, dtype), _as_tensor(b, dtype)
 
 
-def _describe(x: Operand) -> tuple[Operand, Dtype, bool]:
-    """The operand, its dtype, and whether it counts by category only."""
+def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
+    """The operand, its dtype, and its standing in promotion."""
     if isinstance(x, np.generic):
         x = x.item()
     if isinstance(x, np.ndarray):
         x = wrap(x)
     if isinstance(x, Tensor):
-        return x, x.dtype, x.ndim == 0
+        return x, x.dtype, TENSOR if x.ndim else SCALAR_TENSOR
     if isinstance(x, (bool, int, float)):
-        return x, scalar_dtype(x), True
+        return x, scalar_dtype(x), NUMBER
     raise TypeError(f"expected a Tensor or a number, got {type(x).__name__}")
 
 

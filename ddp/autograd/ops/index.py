@@ -106,4 +106,14 @@ class GatherBackward0(IndexBackward0):
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries `index` (1-D) of the axis `dim`."""
-    return getitem(x, (*(slice(None),) * (dim % x.array.ndim), index))
+    items: tuple[Any, ...] = (*(slice(None),) * (dim % x.array.ndim), index.array)
+    y = wrap(x.array[items])
+    if node := IndexSelectBackward0.record(y, x):
+        node.shape, node.index = x.array.shape, items
+    return y
+
+
+class IndexSelectBackward0(IndexBackward0):
+    """The same for entries of one axis."""
+
+    __slots__ = ()

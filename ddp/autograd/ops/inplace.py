@@ -114,6 +114,9 @@ class CopySlices(Node):
 
     __slots__ = ("index", "value_shape")
 
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
+
     index: tuple[Any, ...]
     value_shape: tuple[int, ...]
 
@@ -256,7 +259,7 @@ class WriteWindow(Node):
         return (dx if self.needs(0) else None), dvalue
 
     def name(self) -> str:
-        return "CopySlices"
+        return "torch::autograd::CopySlices"
 
 
 class AsStridedBackward0(Node):

@@ -12,7 +12,7 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.reduce import as_axis
-from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.tensor import Tensor, view_of, wrap
 
 
 def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -71,17 +71,51 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     axis = as_axis(x, dim)
     length = x.array.shape[axis]
     if isinstance(split_size, int):
-        starts = list(range(0, max(length, 1), split_size))
+        starts = range(0, max(length, 1), split_size)
         sizes = [min(split_size, length - start) for start in starts]
-    else:
-        sizes = list(split_size)
-        if sum(sizes) != length:
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's "
-                f"size at dimension {dim}), but got split_sizes={sizes}"
-            )
+        return _split(x, sizes, axis, SplitBackward0)
+    if sum(split_size) != length:
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's "
+            f"size at dimension {dim}), but got split_sizes={list(split_size)}"
+        )
+    return _split(x, split_size, axis, SplitWithSizesBackward0)
+
+
+def _split(
+    x: Tensor, sizes: Sequence[int], axis: int, node_class: type[SplitBackward0]
+) -> tuple[Tensor, ...]:
     ends = np.cumsum(sizes).tolist()
-    return tuple([narrow(x, axis, end - size, size) for end, size in zip(ends, sizes, strict=True)])
+    parts = tuple([view_of(x, part) for part in np.split(x.array, ends[:-1], axis)])
+    if node := node_class.record_several(parts, x):
+        node.axis, node.shapes = axis, [part.array.shape for part in parts]
+    return parts
+
+
+class SplitBackward0(Node):
+    """dx = the dys one after the other, zeros for a part nobody used."""
+
+    __slots__ = ("axis", "shapes")
+
+    axis: int
+    shapes: list[tuple[int, ...]]
+
+    def backward(self, *dys: Array | None) -> Gradients:
+        return (np.concatenate(_without_gaps(dys, self.shapes), self.axis),)
+
+
+class SplitWithSizesBackward0(SplitBackward0):
+    """The same for parts of given sizes."""
+
+    __slots__ = ()
+
+
+def _without_gaps(dys: Sequence[Array | None], shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """The gradients, zeros for None."""
+    dtype = next(dy.dtype for dy in dys if dy is not None)
+    return [
+        np.zeros(shape, dtype) if dy is None else dy for dy, shape in zip(dys, shapes, strict=True)
+    ]
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -92,8 +126,19 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """A view per entry of the axis `dim`, without it."""
     axis = as_axis(x, dim)
-    before = (slice(None),) * axis
-    return tuple([getitem(x, (*before, i)) for i in range(x.array.shape[axis])])
+    parts = tuple([view_of(x, part) for part in np.moveaxis(x.array, axis, 0)])
+    if parts and (node := UnbindBackward0.record_several(parts, x)):
+        node.axis, node.shapes = axis, [part.array.shape for part in parts]
+    return parts
+
+
+class UnbindBackward0(SplitBackward0):
+    """dx = the dys side by side along the axis, zeros for an entry nobody used."""
+
+    __slots__ = ()
+
+    def backward(self, *dys: Array | None) -> Gradients:
+        return (np.stack(_without_gaps(dys, self.shapes), self.axis),)
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.broadcast import operands, unbroadcast
-from ddp.autograd.ops.shape import reshape
+from ddp.autograd.ops.shape import reshape, unsafe_view
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -25,11 +25,11 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return _mv(a, b)
     if b.array.ndim == 2 and a.array.ndim > 2:
         rows = reshape(a, (-1, a.shape[-1]))
-        return reshape(_mm(rows, b), (*a.shape[:-1], b.shape[1]))
+        return unsafe_view(_mm(rows, b), (*a.shape[:-1], b.shape[1]))
     if a.array.ndim == 1:
-        return reshape(_bmm(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
+        return unsafe_view(_bmm(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
     if b.array.ndim == 1:
-        return reshape(_bmm(a, reshape(b, (-1, 1))), a.shape[:-1])
+        return unsafe_view(_bmm(a, reshape(b, (-1, 1))), a.shape[:-1])
     return _bmm(a, b)
 
 

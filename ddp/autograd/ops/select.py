@@ -105,7 +105,8 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """y = value where the mask holds, else x."""
     filling = value if isinstance(value, Tensor) else wrap(np.array(value, x.array.dtype))
     y = wrap(np.where(mask.array, filling.array.astype(x.array.dtype), x.array))
-    if node := MaskedFillBackward0.record(y, x, to(filling, x.array.dtype)):
+    node_class = MaskedFillBackward1 if isinstance(value, Tensor) else MaskedFillBackward0
+    if node := node_class.record(y, x, to(filling, x.array.dtype)):
         node.a_shape, node.b_shape = filling.array.shape, x.array.shape
         node.save(mask)
     return y
@@ -123,6 +124,12 @@ class MaskedFillBackward0(WhereBackward0):
             unbroadcast(np.where(mask, zero, dy), self.b_shape) if self.needs(0) else None,
             unbroadcast(np.where(mask, dy, zero), self.a_shape) if self.needs(1) else None,
         )
+
+
+class MaskedFillBackward1(MaskedFillBackward0):
+    """The same where the value was a tensor."""
+
+    __slots__ = ()
 
 
 def maximum(a: Operand, b: Operand) -> Tensor:
@@ -144,28 +151,29 @@ def minimum(a: Operand, b: Operand) -> Tensor:
 
 
 class MaximumBackward0(Node):
-    """dy goes to the one that was taken; equals share it by halves."""
+    """dy goes to the one that was taken; equals share it by halves, with NaN both get it."""
 
     __slots__ = ()
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
-        return _shared(dy, a, b, np.greater(a, b))
+        return _to_the_taken(dy, a, b, a < b), _to_the_taken(dy, b, a, a > b)
 
 
 class MinimumBackward0(Node):
-    """dy goes to the one that was taken; equals share it by halves."""
+    """The same for the smaller."""
 
     __slots__ = ()
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
-        return _shared(dy, a, b, np.less(a, b))
+        return _to_the_taken(dy, a, b, a > b), _to_the_taken(dy, b, a, a < b)
 
 
-def _shared(dy: Array, a: Array, b: Array, a_taken: Array) -> Gradients:
-    to_a = dy * (a_taken + np.equal(a, b) * dy.dtype.type(0.5))
-    return unbroadcast(to_a, a.shape), unbroadcast(dy - to_a, b.shape)
+def _to_the_taken(dy: Array, x: Array, other: Array, is_left: Array) -> Array:
+    """x's part of dy, where the other was taken if `is_left`."""
+    share = np.logical_not(is_left) - np.equal(x, other) * dy.dtype.type(0.5)
+    return unbroadcast(dy * share, x.shape)
 
 
 def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:

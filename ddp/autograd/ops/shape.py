@@ -40,6 +40,14 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     return y
 
 
+def unsafe_view(x: Tensor, shape: Shape) -> Tensor:
+    """A result nobody else has seen, in another shape: no view, as far as versions go."""
+    y = wrap(x.array.reshape(shape))
+    if node := UnsafeViewBackward0.record(y, x):
+        node.shape = x.array.shape
+    return y
+
+
 class _Reshape(Node):
     """dx = dy in x's shape."""
 
