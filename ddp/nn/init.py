@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor
+from ddp.nn.parameter import overwrite
 
 _GAINS = {
     **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0),
@@ -41,9 +43,8 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
 
 
-def _fill(tensor: Tensor, values: object) -> Tensor:
-    tensor.array[...] = values
-    tensor._version_cell[0] += 1
+def _fill(tensor: Tensor, values: ArrayLike) -> Tensor:
+    overwrite(tensor, values)
     return tensor
 
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
 from ddp.nn.hooks import ForwardHooks, call_with_hooks
-from ddp.nn.parameter import Parameter
+from ddp.nn.parameter import Parameter, overwrite
 from ddp.nn.state_dict import IncompatibleKeys, StateDict, load_state_dict, save_members
 
 REGISTRIES = ("_parameters", "_buffers", "_modules")
@@ -315,7 +315,7 @@ class Module:
                 param.grad = None
             elif param.grad is not None:
                 param.grad = param.grad.detach()
-                param.grad.zero_()
+                overwrite(param.grad, 0)
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call `fn` on every module, children first, this one last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ddp.autograd.tensor import Tensor
 
@@ -27,3 +28,9 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def overwrite(tensor: Tensor, values: ArrayLike) -> None:
+    """Write `values` into the tensor's memory, in its dtype, past autograd; counts as a change."""
+    tensor.array[...] = values
+    tensor._version_cell[0] += 1

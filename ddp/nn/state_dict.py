@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.nn.parameter import Parameter
+from ddp.nn.parameter import Parameter, overwrite
 
 
 class StateDict(OrderedDict[str, Any]):
@@ -103,7 +103,7 @@ def _load_member(module: Any, name: str, key: str, value: Any, assign: bool) -> 
     if assign:
         _assign_member(module, name, target, value)
     else:
-        target.detach().copy_(value.detach())
+        overwrite(target, value.array)
     return None
 
 

@@ -91,9 +91,9 @@ class Optimizer:
             if set_to_none:
                 param.grad = None
             elif param.grad is not None:
-                if param.grad.grad_fn is not None:
-                    param.grad = param.grad.detach()
-                param.grad.zero_()
+                param.grad = param.grad.detach()
+                param.grad.array[...] = 0
+                param.grad._version_cell[0] += 1
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned, if given."""

@@ -55,6 +55,17 @@ def sgd(
     p -= np.multiply(d, lr, out=t)
 
 
+def move_towards(average: Array, value: Array, weight: float, t: Array) -> None:
+    """average += weight * (value - average), from the nearer end, so that weight 1 is exact."""
+    np.subtract(value, average, out=t)
+    if weight < 0.5:
+        t *= weight
+        average += t
+    else:
+        t *= 1 - weight
+        np.subtract(value, t, out=average)
+
+
 def adam(
     p: Array,
     g: Array,
@@ -83,9 +94,7 @@ def adam(
         p *= 1 - lr * weight_decay
         weight_decay = 0.0
     g = decayed(p, g, s, weight_decay=weight_decay, maximize=maximize)
-    np.subtract(g, exp_avg, out=t)
-    t *= 1 - beta1
-    exp_avg += t
+    move_towards(exp_avg, g, 1 - beta1, t)
     np.multiply(g, 1 - beta2, out=t)
     t *= g
     exp_avg_sq *= beta2

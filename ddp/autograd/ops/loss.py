@@ -161,7 +161,7 @@ class NllLossBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         p, t, row_weight, valid, class_weight = self.saved
-        dy = rows_of_scalars(dy) if self.reduction == "none" else dy / self.divisor
+        dy = dy / self.divisor if self.reduction == "mean" else rows_of_scalars(dy)
         hit = row_weight * (dy * (1 - self.smoothing))
         every = hit
         if self.smoothing:
@@ -201,7 +201,7 @@ class NllLossOfLogProbabilitiesBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         t, row_weight = self.saved
-        dy = rows_of_scalars(dy) if self.reduction == "none" else dy / self.divisor
+        dy = dy / self.divisor if self.reduction == "mean" else rows_of_scalars(dy)
         dx = np.zeros((len(t), self.shape[min(1, len(self.shape) - 1)]), row_weight.dtype)
         dx[np.arange(len(t)), t] = -row_weight * dy
         return (logits_shape(dx, self.shape),)
@@ -245,5 +245,5 @@ def logits_shape(rows: Array, shape: tuple[int, ...]) -> Array:
 
 
 def rows_of_scalars(dy: Array) -> Array:
-    """(N, ...) → (N · ...,)."""
+    """(N, ...) → (N · ...,), one per row; () → (1,), for all rows."""
     return np.ascontiguousarray(dy).reshape(-1)
