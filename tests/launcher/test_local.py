@@ -34,7 +34,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def process(program: str, role: str = WORKER, label: str = "worker 0") -> Process:
-    argv = (sys.executable, "-u", "-S", "-c", program)
+    argv = (sys.executable, "-S", "-c", program)
     return Process(role=role, label=label, argv=argv, environment={"ROLE": role})
 
 
@@ -177,7 +177,7 @@ import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
 run = open(os.environ['RUN'], 'w')  # returns when a worker has come, closes when we end
-print(os.getpid(), flush=True)
+os.write(1, b'%d\\n' % os.getpid())  # in one piece
 time.sleep(60)
 """
 WORKING = """
@@ -208,7 +208,8 @@ class Launched:
             start_new_session=True,
         )
         assert self._popen.stdout is not None
-        self.pids = [int(self._popen.stdout.readline().split()[-1]) for _ in range(3)]
+        lines = [self._popen.stdout.readline() for _ in range(3)]
+        self.pids = [int(line.split()[-1]) for line in lines]
 
     def __enter__(self) -> Launched:
         return self
