@@ -76,25 +76,65 @@ class Listener:
         """
         if len(token) != TOKEN_BYTES:
             raise LocalProtocolError(f"a token has {TOKEN_BYTES} bytes, got {len(token)}")
-        push: dict[int, zmq.Socket[bytes]] = {}
+        peers: dict[int, _Peer] = {}
         try:
             for peer in set(range(len(addresses))) - {rank}:
-                push[peer] = self._context.socket(zmq.PUSH)
-                push[peer].set_hwm(0)
-                # What a broken connection held is lost, and so is the mesh; not reconnecting makes
-                # the loss visible (`broken`) and frees the buffers.
-                push[peer].setsockopt(zmq.RECONNECT_IVL, -1)
-                push[peer].connect(addresses[peer])
+                peers[peer] = _Peer(peer, self._context.socket(zmq.PUSH))
+                peers[peer].push.connect(addresses[peer])
         except zmq.ZMQError as error:
             self.close()
             raise CommError(
                 f"rank {rank} cannot connect to rank {peer} at {addresses[peer]}: {error}"
             ) from error
-        return ZeroMQCommunicator(rank, self._pull, push, token, self.close)
+        return ZeroMQCommunicator(rank, self._pull, peers, token, self.close)
 
     def close(self) -> None:
         """Give back all sockets of the context, at once."""
         self._context.destroy(linger=0)
+
+
+class _Peer:
+    """What a rank holds of one other: the socket to it, and how far they are."""
+
+    def __init__(self, rank: int, push: zmq.Socket[bytes]) -> None:
+        self.rank = rank
+        self.push = push
+        push.set_hwm(0)
+        self._breaks = push.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._broken_at_s: float | None = None
+        self.departed: str | None = None
+        self.messages_sent = 0
+        self.messages_come = 0
+        # Pieces of exchanges not yet started here: (number of the exchange, memory).
+        self.early: deque[tuple[int, memoryview]] = deque()
+
+    def broken(self) -> bool:
+        """Whether the connection broke. What it held is lost; the buffers are free again.
+
+        libzmq would connect anew, but to whom? The mesh cannot be mended.
+        """
+        if self._broken_at_s is None and self._breaks.poll(0):
+            self._broken_at_s = time.monotonic()
+            self.push.close(linger=0)
+        return self._broken_at_s is not None
+
+    def lost(self) -> PeerLost | None:
+        """Why nothing more can come from this peer, if so."""
+        if self.broken() and self.departed is None:
+            assert self._broken_at_s is not None
+            if time.monotonic() - self._broken_at_s > _GRACE_S:
+                self.departed = "its connection broke"
+        return PeerLost(self.rank, self.departed) if self.departed else None
+
+    def send(self, header: bytes, piece: memoryview) -> zmq.MessageTracker:
+        """Send a message from where it lies; the tracker is done when the memory is free."""
+        self.messages_sent += 1
+        if self.broken():
+            return zmq.MessageTracker()
+        self.push.send(header, zmq.SNDMORE)
+        tracker = self.push.send(piece, copy=False, track=True)
+        assert tracker is not None
+        return tracker
 
 
 class ZeroMQCommunicator(Communicator):
@@ -107,39 +147,35 @@ class ZeroMQCommunicator(Communicator):
         self,
         rank: int,
         pull: zmq.Socket[bytes],
-        push: dict[int, zmq.Socket[bytes]],
+        peers: dict[int, _Peer],
         token: bytes,
         close: Callable[[], None],
     ) -> None:
         self.rank = rank
-        self.size = len(push) + 1
+        self.size = len(peers) + 1
         self.foreign = 0
         self._pull = pull
-        self._push = push
+        self._peers = peers
         self._token = token
         self._close = close
+        self._closed = False
         self._exchanges = 0
         self._open: dict[int, ZeroMQWork] = {}
-        # Per peer: messages sent to it, messages come from it, and what came before its time.
-        self._sent = dict.fromkeys(push, 0)
-        self._come = dict.fromkeys(push, 0)
-        self._early: dict[int, deque[tuple[int, memoryview]]] = {r: deque() for r in push}
-        self._departed: dict[int, str] = {}
-        self._broken_at_s: dict[int, float] = {}
         self._failure: PeerProtocolError | PeerLost | None = None
-        self._closed = False
 
     def all_to_all(self, send: Sequence[Arrays], receive: Sequence[Arrays]) -> ZeroMQWork:
         check_exchange(self.rank, send, receive, self.size)
         number = self._exchanges
         self._exchanges += 1
-        awaited = {source: deque(cut(receive[source])) for source in self._push}
+        awaited = {source: deque(cut(receive[source])) for source in self._peers}
         work = self._open[number] = ZeroMQWork(self, number, awaited)
-        for peer in self._in_turn():
-            work.sent += [(peer, self._post(peer, number, piece)) for piece in cut(send[peer])]
-        for source, early in self._early.items():
-            while early and early[0][0] == number:
-                self._fill(source, *early.popleft())
+        for rank in self._in_turn():
+            for piece in cut(send[rank]):
+                tracker = self._peers[rank].send(self._header(_DATA, rank, number), piece.data)
+                work.sent.append((rank, tracker))
+        for peer in self._peers.values():
+            while peer.early and peer.early[0][0] == number:
+                self._fill(peer, *peer.early.popleft())
         self._settle(work)
         return work
 
@@ -147,38 +183,17 @@ class ZeroMQCommunicator(Communicator):
         """The peers, beginning after this rank, so that not all send to rank 0 first."""
         return [(self.rank + i) % self.size for i in range(1, self.size)]
 
-    def _post(self, peer: int, number: int, piece: Piece) -> zmq.MessageTracker:
-        """Send a piece. To a peer that is gone nothing is sent, and its buffer is free at once."""
-        socket, header = self._push[peer], self._header(_DATA, peer, number)
-        try:
-            socket.send(header, zmq.SNDMORE | zmq.NOBLOCK)
-            tracker = socket.send(piece.data, zmq.NOBLOCK, copy=False, track=True)
-        except zmq.Again:
-            return zmq.MessageTracker()
-        assert tracker is not None
-        return tracker
-
-    def _header(self, kind: int, peer: int, number: int) -> bytes:
-        count = self._sent[peer]
-        self._sent[peer] += 1
+    def _header(self, kind: int, rank: int, number: int) -> bytes:
+        count = self._peers[rank].messages_sent
         return _HEADER.pack(_MAGIC, kind, self._token, self.rank, count, number)
 
-    def error(self) -> Exception | None:
-        """What makes every wait fail, if something does."""
-        return self._cancelled or self._failure
+    def cancelled(self) -> CommError | None:
+        """What `cancel` was given, if it was called."""
+        return self._cancelled
 
-    def departed(self, ranks: Iterable[int]) -> dict[int, str]:
-        """Which of the ranks will send nothing more, and why.
-
-        The socket to a peer is writable as long as there is a connection: no limit is set.
-        """
-        now = time.monotonic()
-        for rank in ranks:
-            if self._push[rank].poll(0, zmq.POLLOUT):
-                continue
-            if now - self._broken_at_s.setdefault(rank, now) >= _GRACE_S:
-                self._departed.setdefault(rank, "its connection broke")
-        return {rank: self._departed[rank] for rank in ranks if rank in self._departed}
+    def loss(self, ranks: Iterable[int]) -> Exception | None:
+        """Why nothing more can come from one of the `ranks`, if so."""
+        return self._failure or next(filter(None, (self._peers[r].lost() for r in ranks)), None)
 
     def drain(self, timeout_s: float) -> None:
         """Take in all that has come; if nothing has, wait up to `timeout_s` for something."""
@@ -192,41 +207,41 @@ class ZeroMQCommunicator(Communicator):
 
     def _take(self, frames: Sequence[zmq.Frame]) -> None:
         kind, source, count, number = self._open_header(frames)
-        if source < 0:
+        if source not in self._peers:
             self.foreign += 1
-        elif count != self._come[source]:
+            return
+        peer = self._peers[source]
+        if count != peer.messages_come:
             self._failure = PeerLost(source, "its connection broke and messages of it are missing")
         elif kind == _BYE:
-            self._departed.setdefault(source, "it closed its communicator")
+            peer.departed = peer.departed or "it closed its communicator"
         else:
-            self._come[source] += 1
-            self._fill(source, number, frames[1].buffer)
+            peer.messages_come += 1
+            self._fill(peer, number, frames[1].buffer)
 
     def _open_header(self, frames: Sequence[zmq.Frame]) -> tuple[int, int, int, int]:
         """Kind, source, count and number of a message; source -1 if it is not of this run."""
         if len(frames) == 2 and len(frames[0]) == _HEADER.size:
             magic, kind, token, source, count, number = _HEADER.unpack(frames[0].buffer)
-            ours = magic == _MAGIC and secrets.compare_digest(token, self._token)
-            if ours and source in self._push:
+            if magic == _MAGIC and secrets.compare_digest(token, self._token):
                 return kind, source, count, number
         return 0, -1, 0, 0
 
-    def _fill(self, source: int, number: int, memory: memoryview) -> None:
+    def _fill(self, peer: _Peer, number: int, memory: memoryview) -> None:
         """Copy a piece to where it is awaited, or keep it until its exchange starts here."""
         if number >= self._exchanges:
-            self._early[source].append((number, memory))
+            peer.early.append((number, memory))
             return
         work = self._open.get(number)
-        pieces = work.awaited[source] if work is not None else ()
-        if not pieces or pieces[0].nbytes != memory.nbytes:
+        pieces = work.awaited[peer.rank] if work is not None else ()
+        if work is None or not pieces or pieces[0].nbytes != memory.nbytes:
             awaited = f"{pieces[0].nbytes} bytes" if pieces else "no more"
             self._failure = PeerProtocolError(
-                f"rank {source} sent {memory.nbytes} bytes in exchange {number} where "
+                f"rank {peer.rank} sent {memory.nbytes} bytes in exchange {number} where "
                 f"rank {self.rank} awaited {awaited}: the ranks do not run the same program"
             )
             return
-        assert work is not None
-        np.copyto(work.awaited[source].popleft(), np.frombuffer(memory, np.uint8))
+        np.copyto(work.awaited[peer.rank].popleft(), np.frombuffer(memory, np.uint8))
         self._settle(work)
 
     def _settle(self, work: ZeroMQWork) -> None:
@@ -237,24 +252,20 @@ class ZeroMQCommunicator(Communicator):
         if self._closed:
             return
         self._closed = True
-        goodbyes = {peer: self._say_goodbye(peer) for peer in self._push}
+        goodbyes = {rank: self._say_goodbye(rank) for rank in self._peers}
         deadline = time.monotonic() + _LINGER_S
         while goodbyes and time.monotonic() < deadline:
-            for peer, tracker in list(goodbyes.items()):
-                if tracker.done or not self._push[peer].poll(0, zmq.POLLOUT):
-                    del goodbyes[peer]
+            for rank, tracker in list(goodbyes.items()):
+                if tracker.done or self._peers[rank].broken():
+                    del goodbyes[rank]
             time.sleep(0.0002)
         self._close()
 
-    def _say_goodbye(self, peer: int) -> zmq.MessageTracker:
-        socket, header = self._push[peer], self._header(_BYE, peer, self._exchanges)
-        socket.copy_threshold = 0  # a message this small is else copied and not tracked
-        try:
-            tracker = socket.send_multipart([header, b""], zmq.NOBLOCK, copy=False, track=True)
-        except zmq.Again:
-            return zmq.MessageTracker()
-        assert tracker is not None
-        return tracker
+    def _say_goodbye(self, rank: int) -> zmq.MessageTracker:
+        peer = self._peers[rank]
+        if not peer.broken():
+            peer.push.copy_threshold = 0  # a message this small is else copied, and not tracked
+        return peer.send(self._header(_BYE, rank, self._exchanges), memoryview(b"bye"))
 
 
 class ZeroMQWork:
@@ -296,12 +307,16 @@ class ZeroMQWork:
             self._mesh.drain(0)
 
     def _ended(self) -> bool:
+        return self._complete() or self._error() is not None
+
+    def _complete(self) -> bool:
         self.sent = [(peer, tracker) for peer, tracker in self.sent if not tracker.done]
-        return not (self.sent or self._sources()) or self._error() is not None
+        return not (self.sent or self._sources())
 
     def _error(self) -> Exception | None:
-        lost = self._mesh.departed(self._sources())
-        return self._mesh.error() or next((PeerLost(r, why) for r, why in lost.items()), None)
+        """Why this exchange fails. One that is complete is not undone by a loss after it."""
+        cancelled = self._mesh.cancelled()
+        return cancelled or (None if self._complete() else self._mesh.loss(self._sources()))
 
     def _sources(self) -> set[int]:
         return {source for source, pieces in self.awaited.items() if pieces}

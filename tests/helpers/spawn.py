@@ -39,11 +39,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def start(
     argv: Sequence[str | Path], extra: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """Start `argv` as the leader of a new process group, its output in pipes."""
+    """Start `argv` as the leader of a new process group, with pipes for input and output."""
     return subprocess.Popen(
         [str(part) for part in argv],
         env=environment(extra),
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
