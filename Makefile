@@ -24,11 +24,12 @@ test: $(VENV)/.dev
 	@$(BIN)/pytest --quiet $(ARGS)
 
 check: $(VENV)/.dev
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --quiet --check . || { echo 'format: `make fix` mends it'; exit 1; }
-	@$(BIN)/mypy --no-error-summary
-	@report=$$($(BIN)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
-	@echo 'lint, format, types and imports are in order'
+	@status=0; \
+	$(BIN)/ruff check --quiet . || status=1; \
+	$(BIN)/ruff format --quiet --check . || { echo 'format: `make fix` mends it'; status=1; }; \
+	$(BIN)/mypy --no-error-summary || status=1; \
+	report=$$($(BIN)/lint-imports --no-cache) || { echo "$$report"; status=1; }; \
+	exit $$status
 
 fix: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
