@@ -23,3 +23,8 @@ def launched_by_mpi(environ: Mapping[str, str]) -> bool:
     its tasks would then start as an MPI world of one.
     """
     return any(name in environ for name in _RANK_VARIABLES)
+
+
+def rank_name(environ: Mapping[str, str]) -> str:
+    """This process's rank as its launcher tells it, for messages to people."""
+    return next((environ[name] for name in _RANK_VARIABLES if name in environ), "unknown")
