@@ -122,7 +122,7 @@ class Sequential(_Listed):
     def forward(self, input: Any) -> Any:
         """Any input the first module takes → what the last one gives."""
         for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]  # None only by explicit registration
+            input = module(input)
         return input
 
 

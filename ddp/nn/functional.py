@@ -16,6 +16,7 @@ from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from ddp.nn.losses import cross_entropy as cross_entropy
+from ddp.nn.losses import dtype_name
 from ddp.nn.losses import mse_loss as mse_loss
 from ddp.nn.losses import nll_loss as nll_loss
 
@@ -28,6 +29,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         rows = (input.numel() // max(input.shape[-1], 1), input.shape[-1]) if input.shape else ()
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({_by(rows)} and {_by(weight.shape[::-1])})"
+        )
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            "mat1 and mat2 must have the same dtype, but got "
+            f"{dtype_name(input)} and {dtype_name(weight)}"
         )
     if input.ndim != 2:
         rows_of = input.reshape(-1, input.shape[-1])
@@ -192,6 +198,11 @@ def _check_channels(input: Tensor, weight: Tensor, groups: int) -> None:
         raise RuntimeError(
             "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: "
             f"{list(input.shape)}"
+        )
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"Input type ({dtype_name(input)}) and weight type ({dtype_name(weight)}) should be "
+            "the same"
         )
     if input.shape[1] != weight.shape[1] * groups:
         raise RuntimeError(

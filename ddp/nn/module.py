@@ -1,13 +1,9 @@
 """`Module`: a tree of layers that knows its parameters, its buffers and its children.
 
-PyTorch's contract: a `Parameter`, a buffer or a `Module` assigned as an attribute registers itself
-under that name; iteration gives own members first, in the order of definition, then the children,
-depth first, each object once.
-
-Rules:
-- The registries are plain dictionaries in `__dict__`; attribute access falls through to them.
-- `forward` is called through `__call__`, which runs the hooks; without hooks it costs one test.
-- Saving and loading live in `ddp.nn.state_dict`, hooks around `forward` in `ddp.nn.hooks`.
+PyTorch's contract. What assignment does stands in `members.py`, saving and loading in
+`state_dict.py`, hooks around `forward` in `hooks.py`. Iteration gives own members first, in the
+order of definition, then the children, depth first, each object once. `forward` is called through
+`__call__`, which runs the hooks; without hooks that costs one test.
 
 Left out for now: backward hooks of modules, global hooks, extra state, devices.
 """
@@ -15,16 +11,17 @@ Left out for now: backward hooks of modules, global hooks, extra state, devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
 
 from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
 from ddp.nn.hooks import ForwardHooks, call_with_hooks
+from ddp.nn.members import Members
 from ddp.nn.parameter import Parameter, overwrite
 from ddp.nn.state_dict import IncompatibleKeys, StateDict, load_state_dict, save_members
-
-REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
 def _no_forward(self: Module, *inputs: Any, **kwargs: Any) -> Any:
@@ -33,160 +30,25 @@ def _no_forward(self: Module, *inputs: Any, **kwargs: Any) -> Any:
     )
 
 
-class Module:
+class Module(Members):
     """Base of all layers and models. Subclasses call `super().__init__()` and define `forward`."""
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _non_persistent_buffers_set: set[str]
-    _modules: dict[str, Module | None]
     _forward_pre_hooks: ForwardHooks
     _forward_hooks: ForwardHooks
     _version = 1
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
-        self.__dict__.update(
-            training=True,
-            _parameters={},
-            _buffers={},
-            _non_persistent_buffers_set=set(),
-            _modules={},
-            _forward_pre_hooks=ForwardHooks(),
-            _forward_hooks=ForwardHooks(),
-        )
+        super().__init__()
+        self.training = True
+        self._forward_pre_hooks = ForwardHooks()
+        self._forward_hooks = ForwardHooks()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._forward_hooks or self._forward_pre_hooks:
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
-
-    # -- attributes ------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        members = self.__dict__
-        for registry in REGISTRIES:
-            if registry in members and name in members[registry]:
-                return members[registry][name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        members = self.__dict__
-        if isinstance(value, Parameter):
-            self._require_init("parameters")
-            self._forget(name, keep="_parameters")
-            self.register_parameter(name, value)
-        elif isinstance(value, Module):
-            self._require_init("module")
-            self._forget(name, keep="_modules")
-            self.register_module(name, value)
-        elif (registry := self._registry_of(name)) is not None:
-            self._check_replacement(registry, name, value)
-            members[registry][name] = value
-        else:
-            object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        registry = self._registry_of(name)
-        if registry is None:
-            object.__delattr__(self, name)
-        else:
-            del self.__dict__[registry][name]
-            self._non_persistent_buffers_set.discard(name)
-
-    def __dir__(self) -> list[str]:
-        own = chain.from_iterable(self.__dict__[registry] for registry in REGISTRIES)
-        names = chain(dir(type(self)), self.__dict__, own)
-        return sorted({name for name in names if not name[0].isdigit()})
-
-    def _require_init(self, what: str) -> None:
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"cannot assign {what} before Module.__init__() call")
-
-    def _registry_of(self, name: str) -> str | None:
-        members = self.__dict__
-        for registry in REGISTRIES:
-            if registry in members and name in members[registry]:
-                return registry
-        return None
-
-    def _forget(self, name: str, keep: str) -> None:
-        """Remove `name` wherever else it is kept; in `keep` it holds its place in the order."""
-        self.__dict__.pop(name, None)
-        for registry in REGISTRIES:
-            if registry != keep:
-                self.__dict__[registry].pop(name, None)
-        self._non_persistent_buffers_set.discard(name)
-
-    @staticmethod
-    def _check_replacement(registry: str, name: str, value: Any) -> None:
-        kind, expected = {
-            "_parameters": ("parameter", "ddp.nn.Parameter"),
-            "_buffers": ("buffer", "ddp.Tensor"),
-            "_modules": ("child module", "ddp.nn.Module"),
-        }[registry]
-        if value is None or (registry == "_buffers" and isinstance(value, Tensor)):
-            return
-        raise TypeError(
-            f"cannot assign '{_typename(value)}' as {kind} '{name}' ({expected} or None expected)"
-        )
-
-    # -- registration ----------------------------------------------------------------------------
-
-    def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under `name` (no dots); `None` keeps the place without a parameter."""
-        self._require_init("parameter")
-        self._check_name("parameter", name, "_parameters")
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(
-                f"cannot assign '{_typename(param)}' object to parameter '{name}' "
-                "(ddp.nn.Parameter or None required)"
-            )
-        if param is not None and param.grad_fn is not None:
-            raise ValueError(
-                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
-                f"created explicitly. To express '{name}' as a function of another Tensor, "
-                "compute the value in the forward() method."
-            )
-        self._parameters[name] = param
-
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is state but no parameter; only persistent ones are saved."""
-        self._require_init("buffer")
-        self._check_name("buffer", name, "_buffers")
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"cannot assign '{_typename(tensor)}' object to buffer '{name}' "
-                "(ddp.Tensor or None required)"
-            )
-        self._buffers[name] = tensor
-        if persistent:
-            self._non_persistent_buffers_set.discard(name)
-        else:
-            self._non_persistent_buffers_set.add(name)
-
-    def add_module(self, name: str, module: Module | None) -> None:
-        """Add a child module under `name`."""
-        self._require_init("module")
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{_typename(module)} is not a Module subclass")
-        self._check_name("module", name, "_modules")
-        self._modules[name] = module
-
-    def register_module(self, name: str, module: Module | None) -> None:
-        """The same as `add_module`."""
-        self.add_module(name, module)
-
-    def _check_name(self, kind: str, name: str, registry: str) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
-        if "." in name:
-            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
-        if name == "":
-            raise KeyError(f'{kind} name can\'t be empty string ""')
-        if name not in self.__dict__[registry] and hasattr(self, name):
-            raise KeyError(f"attribute '{name}' already exists")
 
     # -- iteration -------------------------------------------------------------------------------
 
@@ -324,6 +186,22 @@ class Module:
         fn(self)
         return self
 
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert floating parameters and buffers, in place: the Parameter objects stay."""
+        for module in self.modules():
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None and tensor.is_floating_point():
+                    tensor.data = Tensor(tensor.array.astype(dtype, copy=False))
+        return self
+
+    def double(self) -> Self:
+        """`to(float64)`."""
+        return self.to(np.float64)
+
+    def float(self) -> Self:
+        """`to(float32)`."""
+        return self.to(np.float32)
+
     # -- state -----------------------------------------------------------------------------------
 
     def state_dict(
@@ -397,8 +275,3 @@ class Module:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
-
-
-def _typename(value: Any) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

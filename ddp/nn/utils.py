@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.join import cat
 from ddp.autograd.tensor import Tensor
 
 
@@ -96,7 +97,7 @@ def clip_grad_value_(
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters, flattened, one after another."""
-    return Tensor(np.concatenate([param.array.reshape(-1) for param in parameters]))
+    return cat([param.reshape(-1) for param in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -148,7 +148,8 @@ def test_zero_grad_forgets_or_zeroes_in_place() -> None:
     p = parameter(1)
     optimizer = SGD([p], lr=0.1)
     set_grads([p], 1)
-    memory = p.grad.array if p.grad else None
+    assert p.grad is not None
+    memory = p.grad.array
     optimizer.zero_grad(set_to_none=False)
     assert p.grad is not None
     assert p.grad.array is memory
