@@ -123,7 +123,7 @@ class FunctionCtx(Node):
             return None
         if shape is None:
             raise RuntimeError(
-                f"function {self.name()} returned a gradient different from None at position "
+                f"function {self.name()} returned a gradient different than None at position "
                 f"{index + 1}, but the corresponding forward input was not a Variable"
             )
         if not isinstance(gradient, Tensor):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.broadcast import Operand, operands, quietly, to, unbroadcast
+from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, to, unbroadcast
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
@@ -30,7 +30,7 @@ def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     if alpha != 1:
         b = mul(b, alpha)
     a, b = operands(a, b)
-    y = wrap(a.array + b.array)
+    y = combine(np.add, a, b)
     if node := AddBackward0.record(y, a, b):
         node.keep_shapes(a, b)
     return y
@@ -53,7 +53,7 @@ def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     if alpha != 1:
         b = mul(b, alpha)
     a, b = operands(a, b)
-    y = wrap(a.array - b.array)
+    y = combine(np.subtract, a, b)
     if node := SubBackward0.record(y, a, b):
         node.keep_shapes(a, b)
     return y
@@ -74,7 +74,7 @@ class SubBackward0(_Binary):
 def rsub(a: Operand, b: Operand) -> Tensor:
     """y = b - a, broadcast."""
     a, b = operands(a, b)
-    y = wrap(b.array - a.array)
+    y = combine(np.subtract, b, a)
     if node := RsubBackward1.record(y, a, b):
         node.keep_shapes(a, b)
     return y
@@ -95,7 +95,7 @@ class RsubBackward1(_Binary):
 def mul(a: Operand, b: Operand) -> Tensor:
     """y = a · b, broadcast."""
     a, b = operands(a, b)
-    y = wrap(a.array * b.array)
+    y = combine(np.multiply, a, b)
     if node := MulBackward0.record(y, a, b):
         node.keep_shapes(a, b)
         node.save(b if node.needs(0) else None, a if node.needs(1) else None)
@@ -121,7 +121,7 @@ def div(a: Operand, b: Operand) -> Tensor:
     a, b = operands(a, b)
     dtype = to_floating(a.dtype)
     a, b = to(a, dtype), to(b, dtype)
-    y = wrap(a.array / b.array)
+    y = combine(np.true_divide, a, b)
     if node := DivBackward0.record(y, a, b):
         node.keep_shapes(a, b)
         node.save(b, a if node.needs(1) else None)
@@ -185,7 +185,7 @@ class AbsBackward0(Node):
 def remainder(a: Operand, b: Operand) -> Tensor:
     """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
     a, b = operands(a, b)
-    y = wrap(np.remainder(a.array, b.array))
+    y = combine(np.remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.keep_shapes(a, b)
         node.save(np.floor_divide(a.array, b.array) if node.needs(1) else None)
@@ -219,7 +219,7 @@ def rfloor_divide(a: Operand, b: Operand) -> Tensor:
 def floor_divide(a: Operand, b: Operand) -> Tensor:
     """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no gradient."""
     a, b = operands(a, b)
-    return wrap(np.floor_divide(a.array, b.array))
+    return combine(np.floor_divide, a, b)
 
 
 @quietly
@@ -257,7 +257,7 @@ class PowBackward0(Node):
 
 
 def _pow_of_tensors(a: Tensor, b: Tensor) -> Tensor:
-    y = wrap(np.power(a.array, b.array))
+    y = combine(np.power, a, b)
     if node := PowBackward1.record(y, a, b):
         node.keep_shapes(a, b)
         node.save(a, b, y if node.needs(1) else None)
@@ -283,7 +283,7 @@ class PowBackward1(_Binary):
 
 def _pow_of_number(base: Operand, x: Tensor) -> Tensor:
     a, b = operands(base, x)
-    y = wrap(np.power(a.array, b.array))
+    y = combine(np.power, a, b)
     if node := PowBackward2.record(y, b):
         node.base = float(a.array)
         node.save(y)

@@ -41,6 +41,24 @@ def operands(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
     return _as_tensor(a, dtype), _as_tensor(b, dtype)
 
 
+def combine(ufunc: Any, a: Tensor, b: Tensor) -> Tensor:
+    """ufunc(a, b), broadcast; RuntimeError in PyTorch's words if the shapes do not fit."""
+    try:
+        return wrap(ufunc(a.array, b.array))
+    except ValueError:
+        raise RuntimeError(_mismatch(a.array.shape, b.array.shape)) from None
+
+
+def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+    for back, (m, n) in enumerate(zip(reversed(a), reversed(b), strict=False), 1):
+        if m != n and 1 not in (m, n):
+            return (
+                f"The size of tensor a ({m}) must match the size of tensor b ({n}) at "
+                f"non-singleton dimension {max(len(a), len(b)) - back}"
+            )
+    return f"tensors of shapes {list(a)} and {list(b)} cannot be combined"
+
+
 def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
     """The operand, its dtype, and its standing in promotion."""
     if isinstance(x, np.generic):

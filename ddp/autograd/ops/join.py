@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,20 @@ def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [to(tensor, dtype) for tensor in tensors]
 
 
+def _joined(join: Any, parts: Sequence[Tensor], axis: int) -> Array:
+    try:
+        return join([part.array for part in parts], axis)
+    except ValueError as error:
+        raise RuntimeError(
+            f"Sizes of tensors must match except in dimension {axis}: {error}"
+        ) from None
+
+
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along `dim`; they agree in the other axes."""
     parts = _of_one_dtype(tensors)
     axis = as_axis(parts[0], dim)
-    y = wrap(np.concatenate([part.array for part in parts], axis))
+    y = wrap(_joined(np.concatenate, parts, axis))
     if node := CatBackward0.record(y, *parts):
         node.axis = axis
         node.ends = np.cumsum([part.array.shape[axis] for part in parts]).tolist()[:-1]
@@ -49,7 +59,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis `dim`."""
     parts = _of_one_dtype(tensors)
     axis = dim % (parts[0].array.ndim + 1)
-    y = wrap(np.stack([part.array for part in parts], axis))
+    y = wrap(_joined(np.stack, parts, axis))
     if node := StackBackward0.record(y, *parts):
         node.axis = axis
     return y

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.broadcast import Operand, operands, to, unbroadcast
+from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
@@ -15,10 +15,10 @@ Shape = tuple[int, ...]
 
 def _compare(ufunc: Any, a: Tensor, b: Any) -> Any:
     if isinstance(b, Tensor):
-        b = b.array
-    elif not isinstance(b, (bool, int, float, np.ndarray, np.generic)):
-        return NotImplemented
-    return wrap(ufunc(a.array, b))
+        return combine(ufunc, a, b)
+    if isinstance(b, (bool, int, float, np.ndarray, np.generic)):
+        return wrap(ufunc(a.array, b))
+    return NotImplemented
 
 
 def eq(a: Tensor, b: Any) -> Any:
@@ -135,7 +135,7 @@ class MaskedFillBackward1(MaskedFillBackward0):
 def maximum(a: Operand, b: Operand) -> Tensor:
     """y = the larger of a and b, NaN if either is."""
     a, b = operands(a, b)
-    y = wrap(np.maximum(a.array, b.array))
+    y = combine(np.maximum, a, b)
     if node := MaximumBackward0.record(y, a, b):
         node.save(a, b)
     return y
@@ -144,7 +144,7 @@ def maximum(a: Operand, b: Operand) -> Tensor:
 def minimum(a: Operand, b: Operand) -> Tensor:
     """y = the smaller of a and b, NaN if either is."""
     a, b = operands(a, b)
-    y = wrap(np.minimum(a.array, b.array))
+    y = combine(np.minimum, a, b)
     if node := MinimumBackward0.record(y, a, b):
         node.save(a, b)
     return y
@@ -179,7 +179,7 @@ def _to_the_taken(dy: Array, x: Array, other: Array, is_left: Array) -> Array:
 def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """y = x held within [min, max]; either bound may be left out."""
     if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         x = x if min is None else maximum(x, min)
         return x if max is None else minimum(x, max)

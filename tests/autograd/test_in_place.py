@@ -1,0 +1,173 @@
+"""Writing into tensors: what is refused, what bumps the version, where the history goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+Lib = Any
+
+
+def leaf(lib: Lib, *values: float) -> Any:
+    return lib.tensor(list(values), requires_grad=True)
+
+
+def test_a_leaf_that_requires_gradients_is_not_written_to(lib: Lib) -> None:
+    x = leaf(lib, 1.0, 2.0)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used"):
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
+        x[0].mul_(2)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used"):
+        x[0] = 1.0
+    assert x.tolist() == [1.0, 2.0]
+
+
+def test_under_no_grad_a_leaf_is_written_to_and_its_version_grows(lib: Lib) -> None:
+    x = leaf(lib, 1.0)
+    with lib.no_grad():
+        x.add_(1)
+        x.mul_(3)
+        x[0] = x[0] + 1
+    assert x.tolist() == [7.0]
+    assert x._version == 3
+    assert x.is_leaf
+
+
+def test_the_version_is_shared_by_views(lib: Lib) -> None:
+    x = lib.ones((2, 2))
+    view = x[0].view(2, 1)
+    view.add_(1)
+    assert x._version == view._version == 1
+    assert x.tolist() == [[2.0, 2.0], [1.0, 1.0]]
+
+
+def test_a_step_between_forward_and_backward_is_noticed(lib: Lib) -> None:
+    x, w = leaf(lib, 1.0), leaf(lib, 2.0)
+    y = x * w
+    with lib.no_grad():
+        w.sub_(0.1)
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        y.backward()
+
+
+def test_only_what_a_node_saved_is_watched(lib: Lib) -> None:
+    x = leaf(lib, 1.0)
+    y = x * 2
+    z = y + 1
+    z.add_(1)
+    z.backward()
+    assert x.grad.tolist() == [2.0]
+
+
+def test_a_saved_input_must_stay(lib: Lib) -> None:
+    y = leaf(lib, 3.0) * 2
+    z = y * y
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        z.backward()
+
+
+@pytest.mark.parametrize("name", ["exp", "sqrt", "sigmoid", "tanh", "relu"])
+def test_a_saved_output_must_stay(lib: Lib, name: str) -> None:
+    y = getattr(leaf(lib, 3.0) * 2, name)()
+    y.detach().add_(1)
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        y.backward()
+
+
+def test_writing_through_data_goes_unnoticed(lib: Lib) -> None:
+    y = leaf(lib, 3.0) * 2
+    z = y * y
+    y.data.zero_()
+    z.backward()
+
+
+def test_an_in_place_operation_moves_the_tensor_to_a_new_node(lib: Lib) -> None:
+    x = leaf(lib, 2.0)
+    y = x * 5
+    same = y.mul_(3)
+    assert same is y
+    assert y.grad_fn.name() == "MulBackward0"
+    y.backward()
+    assert y.tolist() == [30.0]
+    assert x.grad.tolist() == [15.0]
+
+
+def test_writing_a_row_takes_that_rows_gradient_away(lib: Lib) -> None:
+    x, v = leaf(lib, 1.0, 2.0), leaf(lib, 7.0)
+    y = x * 3
+    y[1] = v[0] * 2
+    (y * lib.tensor([10.0, 100.0])).sum().backward()
+    assert y.tolist() == [3.0, 14.0]
+    assert x.grad.tolist() == [30.0, 0.0]
+    assert v.grad.tolist() == [200.0]
+
+
+def test_a_constant_tensor_gets_a_history_by_what_is_written_into_it(lib: Lib) -> None:
+    v = leaf(lib, 7.0)
+    y = lib.zeros(2)
+    y[0] = v[0]
+    assert y.requires_grad
+    (y * 3).sum().backward()
+    assert v.grad.tolist() == [3.0]
+
+
+def test_writing_through_a_view_reaches_the_base(lib: Lib) -> None:
+    x = leaf(lib, 1.0, 2.0)
+    y = x * 3
+    view = y[0:1]
+    view.mul_(10)
+    assert y.tolist() == [30.0, 6.0]
+    assert y.grad_fn.name() == "torch::autograd::CopySlices"
+    (y.sum() + view.sum()).backward()
+    assert x.grad.tolist() == [60.0, 3.0]
+
+
+def test_an_in_place_operation_keeps_shape_and_dtype(lib: Lib) -> None:
+    with pytest.raises(RuntimeError, match=r"result type Float can't be cast to the desired outp"):
+        lib.tensor([1, 2]).add_(1.5)
+    with pytest.raises(RuntimeError, match="shape"):
+        lib.ones(2).add_(lib.ones((3, 2)))
+    x = lib.ones(2)
+    x.mul_(lib.tensor([2.0, 3.0], dtype=lib.float64))
+    assert x.dtype == lib.float32
+
+
+def test_an_expanded_tensor_is_not_written_to(lib: Lib) -> None:
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        lib.ones(1).expand(3).add_(1)
+
+
+def test_augmented_assignment_is_in_place(lib: Lib) -> None:
+    x = lib.ones(2)
+    same = x
+    x += 1
+    x *= 3
+    x -= 2
+    x /= 4
+    assert same is x
+    assert x.tolist() == [1.0, 1.0]
+
+
+def test_fills_and_copies(lib: Lib) -> None:
+    x = lib.ones(2)
+    assert x.fill_(3).tolist() == [3.0, 3.0]
+    assert x.copy_(lib.tensor([1, 2])).tolist() == [1.0, 2.0]
+    assert x.clamp_(max=1.5).tolist() == [1.0, 1.5]
+    assert x.neg_().abs_().zero_().tolist() == [0.0, 0.0]
+    assert x.dtype == lib.float32
+
+
+def test_what_is_retained_follows_the_tensor_and_hooks_stay_with_the_old_value(lib: Lib) -> None:
+    x = leaf(lib, 2.0)
+    y = x * 5
+    seen = []
+    y.retain_grad()
+    y.register_hook(lambda grad: seen.append(("old", grad.tolist())))
+    y.mul_(3)
+    y.register_hook(lambda grad: seen.append(("new", grad.tolist())))
+    (y * 7).backward()
+    assert seen == [("new", [7.0]), ("old", [21.0])]
+    assert y.grad.tolist() == [7.0]
