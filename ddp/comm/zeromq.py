@@ -15,6 +15,7 @@ port by accident; it is sent in clear and is no protection from somebody who rea
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import struct
@@ -195,6 +196,10 @@ class ZeroMQCommunicator(Communicator):
         """Why nothing more can come from one of the `ranks`, if so."""
         return self._failure or next(filter(None, (self._peers[r].lost() for r in ranks)), None)
 
+    def free(self, rank: int) -> None:
+        """Let go of what is still to be sent to `rank` if its connection is broken."""
+        self._peers[rank].broken()
+
     def drain(self, timeout_s: float) -> None:
         """Take in all that has come; if nothing has, wait up to `timeout_s` for something."""
         if timeout_s > 0 and not self._pull.poll(max(1, int(timeout_s * 1000))):
@@ -301,10 +306,10 @@ class ZeroMQWork:
         if self._sources():
             self._mesh.drain(timeout_s)
             return
-        try:
-            self.sent[0][1].wait(timeout_s)
-        except zmq.NotDone:
-            self._mesh.drain(0)
+        rank, tracker = self.sent[0]
+        with contextlib.suppress(zmq.NotDone):
+            tracker.wait(timeout_s)
+        self._mesh.free(rank)
 
     def _ended(self) -> bool:
         return self._complete() or self._error() is not None

@@ -21,7 +21,7 @@ import zmq
 
 from ddp.comm.pieces import PIECE_BYTES
 from ddp.comm.zeromq import Listener, ZeroMQCommunicator
-from ddp.errors import CommError, LocalProtocolError, PeerLost, PeerProtocolError
+from ddp.errors import CommError, CommTimeout, LocalProtocolError, PeerLost, PeerProtocolError
 from tests.comm import contract
 from tests.helpers.spawn import RANKS, kill_group, start
 from tests.helpers.worlds import run_ranks
@@ -192,6 +192,23 @@ def test_a_peer_that_closes_is_gone_at_once_but_what_it_sent_before_is_not_lost(
     with pytest.raises(PeerLost, match="rank 1 is gone: it closed its communicator"):
         first.broadcast([buffer], root=1).wait(LIMIT_S)
     first.broadcast([buffer], root=0).wait(LIMIT_S)  # sent into the void: the buffer is free
+
+
+def test_buffers_are_free_again_when_the_peer_they_were_sent_to_is_gone() -> None:
+    """A peer that takes in two messages and then dies; the rest of 64 MB is never sent."""
+    context = zmq.Context()
+    peer = context.socket(zmq.PULL)
+    peer.setsockopt(zmq.RCVHWM, 1)
+    peer.bind(LOOPBACK)
+    listener = Listener(LOOPBACK)
+    theirs = peer.getsockopt_string(zmq.LAST_ENDPOINT)
+    first = listener.connect(0, [listener.address, theirs], TOKEN)
+    work = first.broadcast([np.zeros(64 << 20, np.uint8)], root=0)
+    with pytest.raises(CommTimeout, match=r"still awaits rank\(s\) 1 after"):
+        work.wait(0.1)
+    context.destroy(linger=0)
+    work.wait(LIMIT_S)
+    first.close()
 
 
 def test_cancel_wakes_a_rank_that_waits(
