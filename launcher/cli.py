@@ -101,9 +101,14 @@ def _train_as_rank(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print("mpi: this process is a rank of the job that mpiexec has started")
         return 0
+    from launcher.guard import guard_rank
+
+    done = guard_rank(arguments.environ)
     from workers import mpi
 
-    return mpi.run(prepare, arguments.resume)
+    code = mpi.run(prepare, arguments.resume)
+    done()
+    return code
 
 
 def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> int:

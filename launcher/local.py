@@ -14,7 +14,6 @@ to kill are there; here are the promises of the shell:
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
@@ -26,12 +25,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, TextIO
 
+from launcher.leash import leash
 from launcher.local_state import Ended, Event, StopAsked, SupervisorState, Tick
 from launcher.output import SENTENCE, ProcessOutput, show
 from launcher.plan import COORDINATOR, Plan, Process
 
 READ_BYTES = 64 * 1024
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -171,31 +170,13 @@ def _start(process: Process) -> _Child:
         stderr=subprocess.PIPE if is_coordinator else subprocess.STDOUT,
         env={**os.environ, **process.environment},
         start_new_session=True,
-        preexec_fn=_leash(),
+        preexec_fn=leash(),
     )
     pipe = popen.stderr if is_coordinator else popen.stdout
     assert pipe is not None
     os.set_blocking(pipe.fileno(), False)
     prefix = "" if is_coordinator else f"[{process.label}] "
     return _Child(process, popen, pipe, ProcessOutput(prefix))
-
-
-def _leash() -> Callable[[], None] | None:
-    """On Linux: what a child does before it becomes its program, in order to die with us.
-
-    The kernel sends SIGKILL when the *thread* that started the child ends: ours is the main one.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec nothing may be loaded
-    launcher = os.getpid()
-
-    def die_with_launcher() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != launcher:  # it died before we asked
-            os._exit(1)
-
-    return die_with_launcher
 
 
 @contextlib.contextmanager

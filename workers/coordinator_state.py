@@ -159,6 +159,7 @@ class Begin:
     step: int
     total_steps: int
     epoch_steps: int
+    workers: tuple[str, ...] = ()  # by rank: "rank 0 (host, pid 123)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +423,8 @@ class CoordinatorState:
         train = self.config.train
         self._epoch_steps = steps_per_epoch(train_samples, train.global_batch)
         self._total_steps = train.steps or (train.epochs or 0) * self._epoch_steps
-        begin = Begin(self.step, self._total_steps, self._epoch_steps)
+        workers = tuple(str(worker) for worker in self.by_rank)
+        begin = Begin(self.step, self._total_steps, self._epoch_steps, workers)
         if self.step >= self._total_steps:
             self._tasks = [self._evaluate, self._finish]
             return [begin, *self._next_task()]

@@ -27,7 +27,7 @@ from workers.session import Session, StopFlag
 
 BEAT_S = 1.0
 SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
-ABORT_GRACE_S = 3.0  # how long a rank that failed lets rank 0 name the culprit and abort
+ABORT_GRACE_S = 3.0  # how long a rank lets rank 0 say what is wrong and abort
 FAREWELL_S = 2.0
 
 Prepare = Callable[[], tuple[Config, Path]]
@@ -76,12 +76,20 @@ def _lead(world: MpiWorld, watch: Watch, stop: StopFlag, prepare: Prepare, resum
 def _follow(world: MpiWorld, watch: Watch, stop: StopFlag) -> int:
     session = _session(world, watch, stop, MailboxLink(world.mailbox))
     leave = session.run(rank=world.rank)
-    if not leave.orderly:  # rank 0 knows why, says so and aborts; it may itself be the culprit
+    if leave.orderly:
+        session.close()
+        return leave.code
+    own_fault = leave.told and leave.code == 1
+    if not own_fault:  # rank 0 knows why: it says so once, for all, and aborts
         time.sleep(ABORT_GRACE_S)
-        print(f"ddp: rank {world.rank}: {leave.reason}", file=sys.stderr, flush=True)
-        abort(leave.code or 1)
-    session.close()
+    _say(world, world.rank, leave.reason)
+    abort(leave.code)
     return leave.code
+
+
+def _say(world: MpiWorld, rank: int, cause: str) -> None:
+    where = f"rank {rank} ({world.hosts[rank]}, pid {world.pids[rank]})"
+    print(f"ddp: {where}: {cause}", file=sys.stderr, flush=True)
 
 
 def _session(
@@ -140,10 +148,5 @@ class Watch(threading.Thread):
                 for peer in self._peers:
                     self._world.heartbeats.post(peer, [b""])
             for peer in self._pulse.silent(now_s):
-                self._report(peer)
-
-    def _report(self, peer: int) -> None:
-        host, pid = self._world.hosts[peer], self._world.pids[peer]
-        cause = f"ddp: rank {peer} ({host}, pid {pid}): {self._pulse.silence()}"
-        print(cause, file=sys.stderr, flush=True)
-        abort(1)
+                _say(self._world, peer, self._pulse.silence())
+                abort(1)

@@ -5,8 +5,6 @@ Nothing in here decides anything.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,11 +58,11 @@ class Records:
         self._log = MetricsLog(self._out, begin.step)
         self._started_s = self._clock()
         self._progress = Progress(self._stream, self._clock)
-        workers = f"{self._size} worker{'s' if self._size != 1 else ''}"
+        plural = "s" if self._size != 1 else ""
         self.announce(
             f"training {self._config.name}: {begin.total_steps} steps, "
-            f"{self._config.train.shards} shards on {workers} ({self._transport}), "
-            f"coordinator pid {os.getpid()} on {socket.gethostname()}, into {self._out}"
+            f"{self._config.train.shards} shards on {self._size} worker{plural} "
+            f"({self._transport}), into {self._out}\n{', '.join(begin.workers)}"
         )
 
     def step(self, record: c.RecordStep, totals: c.Totals) -> None:

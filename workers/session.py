@@ -171,9 +171,9 @@ class Session:
         code = 2 if failed.by_user else 1
         try:
             self._link.send(failed)
-            return w.Leave(code)
         except Exception:  # the coordinator cannot be told: tell whoever reads our output
             return w.Leave(code, failed.cause)
+        return w.Leave(code, failed.cause, told=True)
 
 
 def describe_failure(error: BaseException) -> m.Failed:

@@ -63,7 +63,7 @@ def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONN
         listener.close()
     finally:
         context.destroy(linger=LINGER_MS)
-    if leave.reason:
+    if leave.reason and not leave.told:
         print(f"ddp: {leave.reason}", file=sys.stderr, flush=True)
     return leave.code
 

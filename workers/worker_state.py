@@ -84,6 +84,7 @@ class Leave:
     code: int
     reason: str = ""
     orderly: bool = False
+    told: bool = False  # the coordinator knows the reason and tells the people
 
 
 Instruction: TypeAlias = (

@@ -14,6 +14,7 @@ from ddp.version import VERSION
 from launcher import machine
 from launcher.cli import main
 from launcher.threads import THREAD_VARIABLES
+from tests.helpers.spawn import find_mpiexec, spawn
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "quick.toml")
 
@@ -99,11 +100,13 @@ def test_under_mpiexec_this_process_is_a_rank(
     assert capsys.readouterr().out.startswith("mpi: ")
 
 
-def test_under_mpiexec_the_number_of_workers_is_not_ours_to_choose(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    os.environ["PMI_RANK"] = "0"
-    assert "mpiexec" in refusal(capsys, "train", CONFIG, "--workers", "2")
+@pytest.mark.mpi
+@pytest.mark.slow  # mpiexec, and three Pythons
+def test_under_mpiexec_the_number_of_workers_is_not_ours_to_choose() -> None:
+    ddp = [sys.executable, "-m", "launcher", "train", CONFIG, "--workers", "2"]
+    done = spawn([find_mpiexec(), "-n", "3", *ddp])
+    assert done.returncode == 2
+    assert done.stderr.count("under mpiexec the number of ranks is that of workers") == 1
 
 
 def test_solo_with_several_workers_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The coordinator's decisions, without a socket, a clock or a worker: events in, instructions out."""
+"""The coordinator's decisions without a socket or a clock: events in, instructions out."""
 
 from __future__ import annotations
 
@@ -199,7 +199,8 @@ def test_waiting_for_workers_ends_with_a_sentence_that_counts_them() -> None:
 
 def test_training_begins_when_all_are_ready_and_alike() -> None:
     instructions = Run().begin()
-    assert instructions[0] == Begin(step=0, total_steps=4, epoch_steps=2)
+    workers = ("rank 0 (h, pid 100)", "rank 1 (h, pid 101)")
+    assert instructions[0] == Begin(step=0, total_steps=4, epoch_steps=2, workers=workers)
     assert sent(instructions) == [m.RunStep(step=0)] * 2
 
 
