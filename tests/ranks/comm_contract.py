@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +41,13 @@ def a_letter_of_no_frames_and_a_large_one_arrive(mailbox: MpiMailbox) -> None:
     assert mailbox.poll(LIMIT_S) == (before, [large.tobytes()])
 
 
+def no_file_is_left_in_shared_memory() -> None:
+    """Not even if this job is killed: what MPICH shares has lost its name already."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    assert all("(deleted)" in line for line in lines if "/dev/shm/mpich" in line)
+
+
 world = open_world()
 assert (world.hosts[world.rank], world.pids[world.rank]) == (socket.gethostname(), os.getpid())
 assert len(set(world.pids)) == world.size
@@ -53,6 +61,7 @@ letters_keep_their_order_and_frames(world.mailbox)
 world.communicator.barrier(LIMIT_S)  # a letter of what follows would be one too many above
 a_letter_of_no_frames_and_a_large_one_arrive(world.mailbox)
 beats.join()
+no_file_is_left_in_shared_memory()
 for check in contract.FINAL:
     check(world.communicator)
 world.close()
