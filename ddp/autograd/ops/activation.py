@@ -67,8 +67,7 @@ class TanhBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
-        dx = y * y
-        np.subtract(1, dx, out=dx)
+        dx = 1 - y * y
         dx *= dy
         return (dx,)
 

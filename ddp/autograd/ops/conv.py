@@ -21,7 +21,9 @@ from ddp.autograd.ops.linear import column_sums
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
 
-COLUMNS_BYTES = 1 << 20  # measured best between 0.5 and 2 MiB: the L2 cache of one core
+# Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of the
+# result: weight gradients are summed block by block.
+COLUMNS_BYTES = 512 << 10
 
 
 def conv2d(
@@ -48,7 +50,7 @@ class ConvolutionBackward0(Node):
     """y[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] * x[n, c, i·s + u·d, j·s + v·d].
 
     With columns X (N·Ho·Wo, kh·kw·C) of x, packed weights W (kh·kw·C, O) and Y = X @ W + b:
-    dW = Xᵀ @ dY, db = sum of the rows of dY, and dX = dY @ Wᵀ is added back onto the pixels.
+    dW = Xᵀ @ dY, db = sum of the rows of dY, and dX = dY @ Wᵀ, added up pixel by pixel.
     """
 
     __slots__ = ("groups", "window")
@@ -99,16 +101,30 @@ def weight_gradient(dy: Array, x: Array, window: Window) -> Array:
 
 
 def input_gradient(dy: Array, w: Array, window: Window) -> Array:
+    """dX from dY (N, Ho, Wo, O) → (N, H, W, C).
+
+    With stride 1 that is the correlation of dY, framed, with the mirrored weights: 1.1 to 3 times
+    as fast as adding each window's row back onto its pixels, which serves the other strides.
+    """
+    reach = window.reach
+    (top, bottom), (left, right) = window.padding
+    frame = ((reach[0] - top, reach[0] - bottom), (reach[1] - left, reach[1] - right))
+    if window.stride != (1, 1) or min(*frame[0], *frame[1]) < 0:
+        return scattered_gradient(dy, w, window)
+    mirrored = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    back = Window(window.kernel, (1, 1), frame, window.dilation, window.output, window.input)
+    return correlate(dy, mirrored, back)
+
+
+def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     """dX = dY @ Wᵀ, each window's row added back onto its pixels → (N, H, W, C)."""
     images, channels = len(dy), w.shape[1]
     packed_t = np.ascontiguousarray(pack(w).T)
     rows = dy.reshape(-1, len(w))
-    if window.is_pointwise:
-        return (rows @ packed_t).reshape(images, *window.input, channels)
     kh, kw = window.kernel
+    area = window.output[0] * window.output[1]
     dx = np.zeros((images, *window.padded, channels), dy.dtype)
     for first, last in image_blocks(images, window, channels * dy.itemsize):
-        area = window.output[0] * window.output[1]
         columns = rows[first * area : last * area] @ packed_t
         columns = columns.reshape(last - first, *window.output, kh, kw, channels)
         for row in range(kh):

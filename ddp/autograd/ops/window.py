@@ -26,6 +26,12 @@ class Window(NamedTuple):
         return self.input[0] + top + bottom, self.input[1] + left + right
 
     @property
+    def reach(self) -> Pair:
+        """How far a window's last pixel lies from its first."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return dh * (kh - 1), dw * (kw - 1)
+
+    @property
     def is_padded(self) -> bool:
         """Whether the image needs a frame."""
         return self.padded != self.input
