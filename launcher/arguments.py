@@ -65,6 +65,7 @@ def _add_worker(commands: _Commands) -> None:
     worker.add_argument(
         "--coordinator", required=True, metavar="ADDRESS", help="as in tcp://192.0.2.7:5555"
     )
+    worker.add_argument("--rank", type=int, metavar="R", help="the rank to have; default: any")
 
 
 def _add_reports(commands: _Commands) -> None:

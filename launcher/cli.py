@@ -146,7 +146,7 @@ def _coordinator(arguments: argparse.Namespace) -> int:
 def _worker(arguments: argparse.Namespace) -> int:
     from workers import worker
 
-    return worker.run(arguments.coordinator)
+    return worker.run(arguments.coordinator, arguments.rank)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from launcher.machine import free_port, usable_cores
 from launcher.threads import THREAD_VARIABLES
 
 PACKAGES = (
-    *("ddp", "numpy", "pyzmq", "msgpack", "msgspec", "safetensors", "threadpoolctl", "tqdm"),
+    *("ddp", "numpy", "pyzmq", "msgpack", "msgspec", "safetensors", "threadpoolctl"),
     *("mpi4py", "mpich", "openmpi"),
 )
 MPI_LIMIT_S = 20.0

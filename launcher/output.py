@@ -1,6 +1,6 @@
 """What the processes of a run say, put together so that a person can read it.
 
-A worker's lines come out whole, signed `[worker 1]`. From the line on which a process begins to
+A worker's lines come out whole, signed `[rank 1]`. From the line on which a process begins to
 explain its end (a traceback, or a sentence that starts with `ddp: `) its output is held back: the
 explanation of the culprit is shown once, those of the processes that fell with it never.
 """

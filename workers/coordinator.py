@@ -28,7 +28,6 @@ from workers.heartbeat import Pulse
 from workers.hosting import report_end
 
 IDENTITY = re.compile(rb"([0-9a-f]{16})/(main|beat)")
-MAX_FRAME_BYTES = 64 << 20  # the largest honest frame is a part of the state, 16 MiB
 LINGER_MS = 2000  # last words to the workers
 POLL_MS = 100
 
@@ -52,7 +51,7 @@ def run(config: Config, listen: str, workers: int, out: Path, resume: bool) -> i
 def bind(context: zmq.Context[Any], listen: str) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a send to a closed connection fails, loudly
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_FRAME_BYTES)
     socket.setsockopt(zmq.SNDHWM, 0)
     socket.setsockopt(zmq.RCVHWM, 0)
     try:

@@ -279,13 +279,18 @@ class CoordinatorState:
         )
 
     def _awaited(self) -> list[Worker]:
-        done: dict[Phase, Callable[[Worker], bool]] = {
-            Phase.PREPARING: lambda w: w.ready is not None,
-            Phase.STEPPING: lambda w: w.report is not None,
-            Phase.BORDER: lambda w: w.batches is not None or w.state_sent,
-        }
-        is_done = done.get(self.phase, lambda w: w.left)
-        return [worker for worker in self.by_rank if not is_done(worker)]
+        return [worker for worker in self.by_rank if not self._has_answered(worker)]
+
+    def _has_answered(self, worker: Worker) -> bool:
+        match self.phase:
+            case Phase.PREPARING:
+                return worker.ready is not None
+            case Phase.STEPPING:
+                return worker.report is not None
+            case Phase.BORDER:
+                return worker.batches is not None or worker.state_sent
+            case _:
+                return worker.left
 
     def _enter(self, phase: Phase, limit_s: float | None = None) -> None:
         self.phase = phase

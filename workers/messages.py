@@ -20,6 +20,9 @@ from ddp.evaluate import BatchResult
 from ddp.train import Seconds, ShardResult
 
 
+MAX_FRAME_BYTES = 64 << 20  # the largest honest frame is a part of the state, 16 MiB
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
     """Base of all messages."""
 
@@ -27,7 +30,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknow
 # -- worker -> coordinator --------------------------------------------------------------------
 
 
-class Hello(Message):
+class Hello(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: let me in."""
 
     version: str
@@ -38,7 +41,7 @@ class Hello(Message):
     rank: int | None = None  # the rank it must have; None: any
 
 
-class Ready(Message):
+class Ready(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: model and data stand; what follows must be equal on all workers."""
 
     plan: str  # hash of names, shapes, layout and buckets
@@ -46,7 +49,7 @@ class Ready(Message):
     train_samples: int
 
 
-class StepReport(Message):
+class StepReport(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: my shards of `step` are computed and my slices reduced.
 
     Carries one array: the sums of squares of my blocks (float64).
@@ -59,20 +62,20 @@ class StepReport(Message):
     seconds: Seconds
 
 
-class Committed(Message):
+class Committed(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: `step` is applied here (or skipped, as ordered)."""
 
     step: int
     optimizer_s: float
 
 
-class EvaluationReport(Message):
+class EvaluationReport(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: my batches of the test set."""
 
     batches: tuple[BatchResult, ...]
 
 
-class StatePart(Message):
+class StatePart(Message, frozen=True, kw_only=True):
     """Worker -> coordinator, or back on resume: a stretch of one array of the state."""
 
     kind: str  # "model" or "optimizer"
@@ -81,17 +84,17 @@ class StatePart(Message):
     start: int  # in elements, of the flattened array; the array carried says how many
 
 
-class StateSent(Message):
+class StateSent(Message, frozen=True, kw_only=True):
     """Either way: that was all of the state."""
 
 
-class Stopping(Message):
+class Stopping(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: I was asked to end (`signal`: SIGTERM, SIGINT)."""
 
     signal: str
 
 
-class Failed(Message):
+class Failed(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: I cannot go on."""
 
     cause: str  # one sentence
@@ -99,20 +102,20 @@ class Failed(Message):
     blames: int | None = None  # the rank whose loss is all that is wrong here
 
 
-class Goodbye(Message):
+class Goodbye(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: I have finished and leave in good order."""
 
 
 # -- coordinator -> worker --------------------------------------------------------------------
 
 
-class Refused(Message):
+class Refused(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: you cannot take part."""
 
     reason: str
 
 
-class Setup(Message):
+class Setup(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: your place, and everything you need to build your replica."""
 
     rank: int
@@ -123,13 +126,13 @@ class Setup(Message):
     resumed: bool  # the state follows, as StatePart … StateSent
 
 
-class RunStep(Message):
+class RunStep(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: compute your shards of `step`."""
 
     step: int
 
 
-class Commit(Message):
+class Commit(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: all reports of `step` are in; do this."""
 
     step: int
@@ -140,27 +143,27 @@ class Commit(Message):
     go_on: bool  # True: compute step + 1 at once; False: wait for orders
 
 
-class Evaluate(Message):
+class Evaluate(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: evaluate your part of the test set."""
 
 
-class SendState(Message):
+class SendState(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: send your part of the state."""
 
 
-class Finish(Message):
+class Finish(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: the run is over; leave with `code`."""
 
     code: int
 
 
-class Abort(Message):
+class Abort(Message, frozen=True, kw_only=True):
     """Coordinator -> worker: the run has failed; leave now."""
 
     reason: str
 
 
-class Beat(Message):
+class Beat(Message, frozen=True, kw_only=True):
     """Either way, apart from all else: I am alive."""
 
 

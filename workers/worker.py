@@ -23,7 +23,6 @@ from ddp.comm.communicator import Array, Communicator
 from ddp.comm.zeromq import Listener
 from ddp.errors import CommError, ConfigError, PeerProtocolError
 from workers import messages as m
-from workers.coordinator import MAX_FRAME_BYTES
 from workers.heartbeat import Pulse
 from workers.link import Order, RunEnded
 from workers.session import Session, StopFlag
@@ -108,7 +107,7 @@ def connect(
     socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.IDENTITY, f"{member}/{channel}".encode())
     socket.setsockopt(zmq.LINGER, LINGER_MS)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_FRAME_BYTES)
     socket.set_hwm(0)
     try:
         socket.connect(coordinator)
@@ -130,7 +129,7 @@ class SocketLink:
         self._socket.send_multipart(m.to_frames(message, arrays), copy=False)
 
     def receive(self, timeout_s: float) -> Order | None:
-        if not self._socket.poll(timeout_s * 1000):
+        if not self._socket.poll(round(timeout_s * 1000)):
             self._watch.check()
             return None
         return m.coordinator_message(self._socket.recv_multipart())

@@ -20,9 +20,9 @@ def versions() -> dict[str, str]:
 
 @cache
 def blas_kernel() -> str:
-    """The BLAS library of NumPy and the kernel it chose for this CPU: "openblas 0.3.31 SkylakeX".
+    """NumPy's BLAS, the kernel it chose for this CPU, its threads: "openblas 0.3.31 SkylakeX x1".
 
-    Kernels differ in the bits of a matrix product. OPENBLAS_CORETYPE chooses one by hand.
+    A matrix product's bits depend on all of them. OPENBLAS_CORETYPE chooses a kernel by hand.
     """
     np.dot(np.ones(1), np.ones(1))  # the library is loaded now, whatever NumPy puts off
     libraries = [entry for entry in threadpool_info() if entry["user_api"] == "blas"]
@@ -30,4 +30,4 @@ def blas_kernel() -> str:
         return "unknown"
     chosen = next((entry for entry in libraries if "numpy" in entry["filepath"]), libraries[0])
     details = (chosen["internal_api"], chosen.get("version"), chosen.get("architecture"))
-    return " ".join(str(detail) for detail in details if detail)
+    return " ".join(str(d) for d in details if d) + f" x{chosen['num_threads']}"
