@@ -1,4 +1,4 @@
-"""What the engine costs per operation when the arrays are small: 8×8 float32, forward and backward.
+"""What the engine costs per operation when the arrays are small: 8x8 float32, forward and backward.
 
     python benchmarks/bench_engine_overhead.py [--operations 200] [--rounds 40]
 

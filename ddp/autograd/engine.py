@@ -152,30 +152,32 @@ def _run(
     leaves: set[Node] | None,
 ) -> None:
     """The loop. `dependencies` counts, for every node that may run, the edges that reach it."""
-    ready: list[tuple[int, Node]] = [(0, root)]
-    arrived: dict[Node, list[Array | None]] = {root: seeds}
+    ready: list[tuple[int, Node, list[Array | None]]] = [(0, root, seeds)]
+    arrived: dict[Node, list[Array | None]] = {}
     while ready:
-        node = heappop(ready)[1]
-        gradients = _apply(node, arrived.pop(node), retain_graph, captured)
+        _, node, dys = heappop(ready)
+        gradients = _apply(node, dys, retain_graph, captured)
         for (target, output_nr), gradient in zip(node.next_functions, gradients, strict=False):
-            if target is None or target not in dependencies:
+            if target is None:
                 continue
-            waiting = arrived.get(target)
+            awaited = dependencies.get(target)
+            if awaited is None:  # not on the way to what is wanted
+                continue
+            waiting = arrived.pop(target, None)
             if waiting is None:
-                arrived[target] = waiting = [None] * target.num_outputs
+                waiting = [None] * target.num_outputs
             present = waiting[output_nr]
             if present is None:
                 waiting[output_nr] = gradient
             elif gradient is not None:
                 waiting[output_nr] = present + gradient
-            dependencies[target] -= 1
-            if dependencies[target]:
-                continue
-            if isinstance(target, AccumulateGrad):
-                accumulates = leaves is None or target in leaves
-                _serve_leaf(target, arrived.pop(target), captured, accumulates)
+            if awaited > 1:
+                dependencies[target] = awaited - 1
+                arrived[target] = waiting
+            elif type(target) is AccumulateGrad:
+                _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
             else:
-                heappush(ready, (-target.sequence_nr, target))
+                heappush(ready, (-target.sequence_nr, target, waiting))
 
 
 def _apply(

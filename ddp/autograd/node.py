@@ -30,6 +30,8 @@ Gradients = tuple[Array | None, ...]
 
 NO_EDGE: Edge = (None, 0)
 
+ndarray = np.ndarray
+
 _sequence = itertools.count()
 
 
@@ -76,14 +78,17 @@ class Node:
 
         None means that recording is off or no input requires a gradient: then nothing is kept.
         """
+        edges = []
+        wanted = False
         for tensor in inputs:
             if tensor._requires_grad:
-                break
-        else:
+                wanted = True
+                edges.append(tensor._edge or (accumulator(tensor), 0))
+            else:
+                edges.append(NO_EDGE)
+        if not wanted or not mode.enabled:
             return None
-        if not mode.enabled:
-            return None
-        node = cls(tuple(map(edge, inputs)))
+        node = cls(tuple(edges))
         output._edge = (node, 0)
         output._requires_grad = True
         return node
@@ -112,7 +117,7 @@ class Node:
         arrays: list[Array | None] = []
         versions = []
         for value in values:
-            if value is None or isinstance(value, np.ndarray):
+            if value is None or isinstance(value, ndarray):
                 arrays.append(value)
             else:
                 arrays.append(value.array)

@@ -26,6 +26,9 @@ from ddp.autograd.dtypes import DEFAULT_FLOAT, Dtype, is_floating
 from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
 from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
 
+ndarray = np.ndarray
+_new = object.__new__
+
 if TYPE_CHECKING:
     from ddp.autograd.methods import Methods
 else:  # at run time `methods.py` puts the operations on the finished class
@@ -69,9 +72,17 @@ class Tensor(Methods):
     _retains_grad: bool
 
     def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
-        if not isinstance(data, np.ndarray):
-            data = np.array(data, DEFAULT_FLOAT)
-        _set_up(self, data)
+        self.array = data if isinstance(data, np.ndarray) else np.array(data, DEFAULT_FLOAT)
+        self._edge = None
+        self._requires_grad = False
+        self._grad = None
+        self._version_cell = [0]
+        self._base = None
+        self._backward_hooks = None
+        self._post_accumulate_grad_hooks = None
+        self._accumulator = None
+        self._retains_grad = False
+        self.grad_buffer = None
         if requires_grad:
             self.requires_grad = True
 
@@ -365,8 +376,14 @@ class Tensor(Methods):
         self._grad = wrap(memory)
 
 
-def _set_up(tensor: Tensor, array: Array) -> None:
-    tensor.array = array
+def wrap(array: Any) -> Tensor:
+    """A tensor over `array`, no copy: what every operation returns.
+
+    NumPy answers operations on 0-d arrays with scalars; they become arrays again here. The
+    stores repeat `Tensor.__init__` because the call would cost more than they do.
+    """
+    tensor = _new(Tensor)
+    tensor.array = array if type(array) is ndarray else np.asarray(array)
     tensor._edge = None
     tensor._requires_grad = False
     tensor._grad = None
@@ -377,15 +394,6 @@ def _set_up(tensor: Tensor, array: Array) -> None:
     tensor._accumulator = None
     tensor._retains_grad = False
     tensor.grad_buffer = None
-
-
-def wrap(array: Any) -> Tensor:
-    """A tensor over `array`, no copy: what every operation returns.
-
-    NumPy answers operations on 0-d arrays with scalars; they become arrays again here.
-    """
-    tensor = Tensor.__new__(Tensor)
-    _set_up(tensor, array if type(array) is np.ndarray else np.asarray(array))
     return tensor
 
 

@@ -197,6 +197,7 @@ OTHER = [
     Case("prod of axis 1 of 3", ((2, 3, 4),), lambda lib, x: x.prod(1)),
     Case("max of 3", ((2, 3, 4),), lambda lib, x: x.max(1).values),
     Case("scalar", ((),), lambda lib, x: (x * x).exp().sum()),
+    Case("scalar functions", ((),), lambda lib, x: x.tanh() + x.sigmoid() * x.relu() - x.sqrt()),
     Case("clamp by tensors", ((3, 4), (4,)), lambda lib, x, b: x.clamp(min=b, max=b + 0.2)),
     Case("fill with tensor", ((3, 4), ()), lambda lib, x, v: x.masked_fill(_mask(lib, x), v)),
     Case("used often", ((4,),), lambda lib, x: x * x + x.exp() * x - x / (x + 1)),

@@ -26,9 +26,8 @@ def test_edges_lead_to_the_inputs_in_order(lib: Lib) -> None:
     assert y.grad_fn.name() == "SubBackward0"
     (product, output_nr), constant = y.grad_fn.next_functions
     assert (product.name(), output_nr, constant) == ("MulBackward0", 0, (None, 0))
-    assert [node.variable is t for (node, _), t in zip(product.next_functions, (x, w))] == [
-        True
-    ] * 2
+    for (node, _), tensor in zip(product.next_functions, (x, w), strict=True):
+        assert node.variable is tensor
     assert product.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
     assert y.grad_fn._sequence_nr() > product._sequence_nr()
     assert y.grad_fn.metadata == {}

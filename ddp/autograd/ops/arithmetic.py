@@ -20,10 +20,6 @@ class _Binary(Node):
     a_shape: Shape
     b_shape: Shape
 
-    def keep_shapes(self, a: Tensor, b: Tensor) -> None:
-        self.a_shape = a.array.shape
-        self.b_shape = b.array.shape
-
 
 def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = a + alpha · b, broadcast."""
@@ -32,7 +28,7 @@ def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.add, a, b)
     if node := AddBackward0.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
     return y
 
 
@@ -55,7 +51,7 @@ def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.subtract, a, b)
     if node := SubBackward0.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
     return y
 
 
@@ -76,7 +72,7 @@ def rsub(a: Operand, b: Operand) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.subtract, b, a)
     if node := RsubBackward1.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
     return y
 
 
@@ -97,7 +93,7 @@ def mul(a: Operand, b: Operand) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.multiply, a, b)
     if node := MulBackward0.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(b if node.needs(0) else None, a if node.needs(1) else None)
     return y
 
@@ -123,7 +119,7 @@ def div(a: Operand, b: Operand) -> Tensor:
     a, b = to(a, dtype), to(b, dtype)
     y = combine(np.true_divide, a, b)
     if node := DivBackward0.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(b, a if node.needs(1) else None)
     return y
 
@@ -187,7 +183,7 @@ def remainder(a: Operand, b: Operand) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(np.floor_divide(a.array, b.array) if node.needs(1) else None)
     return y
 
@@ -259,7 +255,7 @@ class PowBackward0(Node):
 def _pow_of_tensors(a: Tensor, b: Tensor) -> Tensor:
     y = combine(np.power, a, b)
     if node := PowBackward1.record(y, a, b):
-        node.keep_shapes(a, b)
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(a, b, y if node.needs(1) else None)
     return y
 
