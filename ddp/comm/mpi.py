@@ -44,8 +44,9 @@ from ddp.comm.communicator import (
     check_exchange,
     exchange_timeout,
 )
+from ddp.comm.letters import seal, unseal
 from ddp.comm.pieces import cut
-from ddp.errors import CommError, LocalProtocolError, PeerProtocolError
+from ddp.errors import CommError, PeerProtocolError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -59,7 +60,6 @@ _LINGER_S = 2.0
 # the traceback that tells why was lost in one run of three.
 _LAST_WORDS_S = 0.2
 _HOST_BYTES = 256
-_LONGEST_LETTER = (1 << 31) - 1  # MPI counts in C ints
 
 
 @dataclass(frozen=True)
@@ -311,10 +311,7 @@ class MpiWork:
 
 
 class MpiMailbox(Mailbox):
-    """Letters over an MPI communicator of their own. One MPI message holds all frames:
-
-    count, length of each frame (uint32, little-endian), then the frames.
-    """
+    """Letters, over an MPI communicator of their own."""
 
     def __init__(self, comm: MPI.Comm) -> None:
         self.rank = comm.rank
@@ -323,13 +320,7 @@ class MpiMailbox(Mailbox):
         self._leaving: list[tuple[MPI.Request, bytes]] = []
 
     def post(self, rank: int, frames: Sequence[bytes | memoryview | Array]) -> None:
-        copies = [bytes(frame) for frame in frames]
-        head = struct.pack(f"<{len(copies) + 1}I", len(copies), *map(len, copies))
-        letter = head + b"".join(copies)
-        if len(letter) > _LONGEST_LETTER:
-            raise LocalProtocolError(
-                f"a letter has at most {_LONGEST_LETTER} bytes, got {len(letter)}"
-            )
+        letter = seal(frames)
         self._leaving.append((self._comm.Isend(letter, rank), letter))
         self._forget_sent()
 
@@ -347,7 +338,7 @@ class MpiMailbox(Mailbox):
             _pause(waited_s, timeout_s - waited_s)
         letter = bytearray(status.Get_count(_load().BYTE))
         self._comm.Recv(letter, status.source)
-        return status.source, _frames_of(letter)
+        return status.source, unseal(letter)
 
     def close(self) -> None:
         """Wait a little for what is still leaving: the last letter may be the result of a run."""
@@ -355,13 +346,3 @@ class MpiMailbox(Mailbox):
         while self._leaving and time.monotonic() - start < _LINGER_S:
             self._forget_sent()
             _pause(time.monotonic() - start, _LONGEST_SLEEP_S)
-
-
-def _frames_of(letter: bytearray) -> list[bytes]:
-    (count,) = struct.unpack_from("<I", letter)
-    start = 4 + 4 * count
-    frames = []
-    for length in struct.unpack_from(f"<{count}I", letter, 4):
-        frames.append(bytes(letter[start : start + length]))
-        start += length
-    return frames
