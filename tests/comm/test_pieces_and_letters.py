@@ -1,4 +1,4 @@
-"""What both ends of a transport do alike: cutting arrays into pieces, sealing frames in a letter."""
+"""What both ends of a transport do alike: cut arrays into pieces, seal frames in a letter."""
 
 from __future__ import annotations
 
