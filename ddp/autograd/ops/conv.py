@@ -21,8 +21,8 @@ from ddp.autograd.ops.linear import column_sums
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
 
-# Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of the
-# result: weight gradients are summed block by block.
+# Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of
+# the result's bits: weight gradients are summed block by block.
 COLUMNS_BYTES = 512 << 10
 
 
