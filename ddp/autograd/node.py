@@ -81,6 +81,8 @@ class Node:
         edges = []
         wanted = False
         for tensor in inputs:
+            if tensor._base is not None and tensor._base._edge is not tensor._base_edge:
+                _refuse_stale_view()
             if tensor._requires_grad:
                 wanted = True
                 edges.append(tensor._edge or (accumulator(tensor), 0))
@@ -202,6 +204,14 @@ class AccumulateGrad(Node):
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
+
+
+def _refuse_stale_view() -> None:
+    if mode.enabled:
+        raise RuntimeError(
+            "a view was made before its base was written to with gradients, so its place in the "
+            "graph is out of date: take the view again from the base"
+        )
 
 
 def edge(tensor: Tensor) -> Edge:

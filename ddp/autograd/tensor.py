@@ -5,8 +5,9 @@ has no such attribute). `grad_buffer`, on a leaf, is memory of the caller's into
 gradient of a backward is written when `.grad` is None: that is how a reducer gets gradients into
 its flat buckets without a copy.
 
-This file has memory, autograd state, hooks and guards. The operations are functions in
-`ddp/autograd/ops`, and `methods.py` is the table that makes them methods.
+This file has the autograd state and the hooks. What a tensor says about its memory is in
+`memory.py`. The operations are functions in `ddp/autograd/ops`, and `methods.py` is the table
+that makes them methods.
 
 Views share a version counter with their base, and so does `detach()`; `.data` has its own.
 """
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ddp.autograd.dtypes import DEFAULT_FLOAT, Dtype, is_floating
+from ddp.autograd.dtypes import DEFAULT_FLOAT, is_floating
 from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
+from ddp.autograd.memory import Memory
 from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
 
 ndarray = np.ndarray
@@ -31,11 +33,13 @@ _new = object.__new__
 
 if TYPE_CHECKING:
     from ddp.autograd.methods import Methods
-else:  # at run time `methods.py` puts the operations on the finished class
-    Methods = object
+else:
+
+    class Methods:  # at run time `methods.py` puts the operations on the finished class
+        __slots__ = ()
 
 
-class Tensor(Methods):
+class Tensor(Methods, Memory):
     """An n-dimensional array that remembers how it was made.
 
     `Tensor(array)` shares the memory of a NumPy array; lists become new float32 memory, as
@@ -47,6 +51,7 @@ class Tensor(Methods):
         "_accumulator",
         "_backward_hooks",
         "_base",
+        "_base_edge",
         "_edge",
         "_grad",
         "_post_accumulate_grad_hooks",
@@ -65,7 +70,8 @@ class Tensor(Methods):
     _requires_grad: bool
     _grad: Tensor | None
     _version_cell: list[int]
-    _base: Tensor | None
+    _base: Tensor | None  # of a view: the tensor whose memory it shares, itself no view
+    _base_edge: Edge | None  # of a view: the base's place in the graph when the view was made
     _backward_hooks: HookDict | None
     _post_accumulate_grad_hooks: HookDict | None
     _accumulator: weakref.ref[AccumulateGrad] | None
@@ -77,7 +83,7 @@ class Tensor(Methods):
         self._requires_grad = False
         self._grad = None
         self._version_cell = [0]
-        self._base = None
+        self._base = self._base_edge = None
         self._backward_hooks = None
         self._post_accumulate_grad_hooks = None
         self._accumulator = None
@@ -87,59 +93,6 @@ class Tensor(Methods):
             self.requires_grad = True
 
     # Memory
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> Dtype:
-        return self.array.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self.array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        return self.array.nbytes
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or its entry `dim`."""
-        return self.array.shape if dim is None else self.array.shape[dim]
-
-    def dim(self) -> int:
-        """The number of axes."""
-        return self.array.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self.array.size
-
-    def element_size(self) -> int:
-        """Bytes per element."""
-        return self.array.itemsize
-
-    def is_floating_point(self) -> bool:
-        return is_floating(self.array.dtype)
-
-    def is_contiguous(self) -> bool:
-        """Whether the memory is dense in C order."""
-        return self.array.flags.c_contiguous
-
-    def stride(self, dim: int | None = None) -> Any:
-        """Elements (not bytes) from one entry to the next, per axis."""
-        strides = tuple(step // self.array.itemsize for step in self.array.strides)
-        return strides if dim is None else strides[dim]
-
-    def data_ptr(self) -> int:
-        """Address of the first element."""
-        return self.array.ctypes.data
 
     @property
     def data(self) -> Tensor:
@@ -170,41 +123,6 @@ class Tensor(Methods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def item(self) -> Any:
-        """The one element as a Python number."""
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
-            )
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers; a number for a 0-d tensor."""
-        return self.array.tolist()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.array.dtype.kind not in "iub":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.array.size > 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        if self.array.size == 0:
-            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        return bool(self.array.item())
-
-    def __len__(self) -> int:
-        if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
-        return self.array.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
@@ -388,7 +306,7 @@ def wrap(array: Any) -> Tensor:
     tensor._requires_grad = False
     tensor._grad = None
     tensor._version_cell = [0]
-    tensor._base = None
+    tensor._base = tensor._base_edge = None
     tensor._backward_hooks = None
     tensor._post_accumulate_grad_hooks = None
     tensor._accumulator = None
@@ -401,7 +319,8 @@ def view_of(source: Tensor, array: Array) -> Tensor:
     """A tensor over `array`, which shares the memory of `source`."""
     view = wrap(array)
     view._version_cell = source._version_cell
-    view._base = source if source._base is None else source._base
+    view._base = base = source if source._base is None else source._base
+    view._base_edge = base._edge
     return view
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import ddp
+
 Lib = Any
 
 
@@ -123,6 +125,16 @@ def test_writing_through_a_view_reaches_the_base(lib: Lib) -> None:
     assert y.grad_fn.name() == "torch::autograd::CopySlices"
     (y.sum() + view.sum()).backward()
     assert x.grad.tolist() == [60.0, 3.0]
+
+
+def test_a_view_older_than_a_write_to_its_base_is_refused_not_wrong() -> None:
+    buffer = ddp.zeros(2)
+    view, v = buffer[0:1], leaf(ddp, 7.0)
+    buffer[0] = v[0]
+    with pytest.raises(RuntimeError, match="take the view again from the base"):
+        view * 2
+    with ddp.no_grad():
+        assert (view * 2).tolist() == [14.0]
 
 
 def test_an_in_place_operation_keeps_shape_and_dtype(lib: Lib) -> None:

@@ -5,8 +5,8 @@ history goes on in the new node and the tensor object moves to it; a view carrie
 (`CopySlices`). Every write bumps the version counter that the tensor shares with its views, so a
 node that saved the old value notices.
 
-Left out: a view made *before* another view of the same base was written to with gradients keeps
-its old place in the graph.
+Left out: a view made *before* its base was written to with gradients does not follow the base in
+the graph, as PyTorch's does; using it raises.
 """
 
 from __future__ import annotations
@@ -227,6 +227,7 @@ def _rebase_view(x: Tensor, result: Tensor) -> None:
     reader.window = window
     reader.shape = base.array.shape
     x._edge, x._requires_grad = again._edge, True
+    x._base_edge = base._edge
     x._backward_hooks = None
 
 
