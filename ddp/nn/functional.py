@@ -114,8 +114,8 @@ def conv2d(
     window = window_on(_image(input), kernel, strides, frame, dilations)
     if min(window.output) < 1:
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({_by(window.padded)}). Kernel size: "
-            f"({_by(kernel)}). Kernel size can't be greater than actual input size"
+            f"Calculated padded input size per channel: ({_by(window.padded, ' x ')}). Kernel size: "
+            f"({_by(kernel, ' x ')}). Kernel size can't be greater than actual input size"
         )
     return conv.conv2d(input, weight, bias, window, groups)
 
@@ -277,5 +277,5 @@ def _image(input: Tensor) -> Pair:
     return input.shape[2], input.shape[3]
 
 
-def _by(sizes: tuple[int, ...]) -> str:
-    return " x ".join(map(str, sizes)) if len(sizes) != 2 else f"{sizes[0]}x{sizes[1]}"
+def _by(sizes: tuple[int, ...], sign: str = "x") -> str:
+    return sign.join(map(str, sizes))

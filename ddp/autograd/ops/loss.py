@@ -20,7 +20,7 @@ def reduce(values: Array, reduction: str) -> Array:
     """The mean or the sum of all values, in their dtype, or the values themselves."""
     if reduction == "none":
         return values
-    total = values.sum()
+    total = np.ascontiguousarray(values).sum()  # in the shape's order, whatever the memory's
     if reduction == "sum":
         return total
     with np.errstate(invalid="ignore"):  # the mean of nothing is NaN, as in PyTorch
