@@ -6,13 +6,13 @@ operations (its docstring says how one is written), `function.py` the operations
 
 from __future__ import annotations
 
-from ddp.autograd.engine import backward as backward
-from ddp.autograd.engine import grad as grad
 from ddp.autograd.function import Function as Function
 from ddp.autograd.grad_mode import enable_grad as enable_grad
 from ddp.autograd.grad_mode import is_grad_enabled as is_grad_enabled
 from ddp.autograd.grad_mode import no_grad as no_grad
 from ddp.autograd.grad_mode import set_grad_enabled as set_grad_enabled
+from ddp.autograd.gradients import backward as backward
+from ddp.autograd.gradients import grad as grad
 from ddp.autograd.methods import install
 from ddp.autograd.tensor import Tensor
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.engine import grad
 from ddp.autograd.grad_mode import no_grad
+from ddp.autograd.gradients import grad
 from ddp.autograd.node import Array
 from ddp.autograd.tensor import Tensor, wrap
 

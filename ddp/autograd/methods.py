@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddp.autograd import engine
+from ddp.autograd import gradients
 from ddp.autograd.ops import (
     activation,
     arithmetic,
@@ -32,7 +32,7 @@ class Methods:
 
     __slots__ = ()
 
-    backward = engine.tensor_backward
+    backward = gradients.tensor_backward
 
     __add__ = arithmetic.add
     __radd__ = arithmetic.add

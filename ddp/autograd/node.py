@@ -78,6 +78,8 @@ class Node:
 
         None means that recording is off or no input requires a gradient: then nothing is kept.
         """
+        if not mode.enabled:
+            return None
         edges = []
         wanted = False
         for tensor in inputs:
@@ -88,7 +90,7 @@ class Node:
                 edges.append(tensor._edge or (accumulator(tensor), 0))
             else:
                 edges.append(NO_EDGE)
-        if not wanted or not mode.enabled:
+        if not wanted:
             return None
         node = cls(tuple(edges))
         output._edge = (node, 0)
@@ -207,11 +209,10 @@ class AccumulateGrad(Node):
 
 
 def _refuse_stale_view() -> None:
-    if mode.enabled:
-        raise RuntimeError(
-            "a view was made before its base was written to with gradients, so its place in the "
-            "graph is out of date: take the view again from the base"
-        )
+    raise RuntimeError(
+        "a view was made before its base was written to with gradients, so its place in the graph "
+        "is out of date: take the view again from the base"
+    )
 
 
 def edge(tensor: Tensor) -> Edge:

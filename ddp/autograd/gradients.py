@@ -1,0 +1,158 @@
+"""Asking for gradients: `backward` accumulates them in leaves, `grad` returns them.
+
+Checks what was asked, in PyTorch's words, and leaves the work to the walk in `engine.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.engine import Captured, GraphRoot, walk
+from ddp.autograd.node import Array, Node, edge
+from ddp.autograd.tensor import Tensor, wrap
+
+
+def backward(self, *seeds: Array) -> Gradients:
+    return seeds
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of `tensors` to `.grad` of the leaves, or of `inputs` only.
+
+    `grad_tensors` are the starting gradients, of the tensors' shapes; a one-element tensor
+    starts from 1 by default. Raises RuntimeError, in PyTorch's words, for a root without a
+    graph, a starting gradient that is missing or of another shape, and a graph already freed.
+    """
+    root, seeds = _graph_root(tensors, grad_tensors, create_graph)
+    if inputs is None:
+        walk(root, seeds, bool(retain_graph))
+        return
+    wanted = _as_sequence(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    captured = _captures(t for t in wanted if not t.is_leaf)
+    leaves = {_input_edge(tensor)[0] for tensor in wanted if tensor.is_leaf}
+    walk(root, seeds, bool(retain_graph), captured, leaves)
+    for tensor in wanted:
+        node, output_nr = _input_edge(tensor)
+        gradient = None if tensor.is_leaf else captured[node][output_nr]
+        if gradient is not None and not tensor.retains_grad:
+            tensor._accumulate_grad(gradient)
+
+
+def tensor_backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """`Tensor.backward`: see `backward`."""
+    backward((self,), (gradient,), retain_graph, create_graph, inputs)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`; `.grad` of no leaf is touched.
+
+    An input the outputs do not depend on is an error, or None with `allow_unused`, or zeros
+    with `materialize_grads`.
+    """
+    root, seeds = _graph_root(outputs, grad_outputs, create_graph)
+    wanted = _as_sequence(inputs)
+    edges = [_input_edge(tensor) for tensor in wanted]  # keeps the leaves' nodes alive
+    captured = _captures(wanted)
+    walk(root, seeds, bool(retain_graph), captured, set())
+    results: list[Tensor | None] = []
+    for index, (tensor, (node, output_nr)) in enumerate(zip(wanted, edges, strict=True)):
+        gradient = captured[node][output_nr]
+        if gradient is not None:
+            results.append(wrap(gradient))
+        elif materialize_grads:
+            results.append(wrap(np.zeros_like(tensor.array)))
+        elif allow_unused:
+            results.append(None)
+        else:
+            raise RuntimeError(
+                f"The differentiated Tensor at index {index} appears to not have been used in the "
+                "graph. Set allow_unused=True if this is the desired behavior."
+            )
+    return tuple(results)
+
+
+def _graph_root(
+    tensors: Tensor | Sequence[Tensor],
+    gradients: Tensor | Sequence[Tensor | None] | None,
+    create_graph: bool,
+) -> tuple[GraphRoot, list[Array | None]]:
+    """The node above `tensors`, and the gradients it starts with."""
+    if create_graph:
+        raise NotImplementedError(
+            "create_graph=True (gradients of gradients) is not supported by ddp.autograd yet"
+        )
+    roots = _as_sequence(tensors)
+    given = [None] * len(roots) if gradients is None else _as_sequence(gradients)
+    if len(given) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+    pairs = list(zip(roots, given, strict=True))
+    seeds: list[Array | None] = [
+        _seed(i, root, gradient) for i, (root, gradient) in enumerate(pairs)
+    ]
+    return GraphRoot(tuple([edge(root) for root in roots])), seeds
+
+
+def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Array:
+    """The starting gradient of `root`, in its dtype."""
+    if not root.requires_grad:
+        raise RuntimeError(
+            f"element {index} of tensors does not require grad and does not have a grad_fn"
+        )
+    if gradient is None:
+        if root.array.size != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        return np.ones_like(root.array)
+    if not isinstance(gradient, Tensor):
+        raise TypeError(
+            f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
+        )
+    if gradient.shape != root.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{index}] has a shape of {list(gradient.shape)} and "
+            f"output[{index}] has a shape of {list(root.shape)}."
+        )
+    return gradient.array.astype(root.dtype, copy=False)
+
+
+def _input_edge(tensor: Tensor) -> tuple[Node, int]:
+    node, output_nr = edge(tensor)
+    if node is None:
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return node, output_nr
+
+
+def _captures(tensors: Iterable[Tensor]) -> Captured:
+    """Places, still empty, for the gradients of `tensors`."""
+    captured: Captured = {}
+    for node, output_nr in map(_input_edge, tensors):
+        captured.setdefault(node, {})[output_nr] = None
+    return captured
+
+
+def _as_sequence(value: Any) -> Sequence[Any]:
+    return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
