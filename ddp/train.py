@@ -25,9 +25,9 @@ from ddp.build import Task, make_optimizer
 from ddp.checkpoint import require_match
 from ddp.comm.communicator import Communicator
 from ddp.config.schema import Config
-from ddp.data.dataset import fetch
+from ddp.data.dataset import ArrayDataset, check_labels, fetch
 from ddp.data.order import batch_indices
-from ddp.errors import ConfigError
+from ddp.errors import ConfigError, DataError
 from ddp.parallel.buffers import BufferAverage
 from ddp.parallel.flat import Array, aligned_zeros, move_into, require_float32
 from ddp.parallel.layout import BLOCK, Segment, lay_out, plan_buckets
@@ -182,16 +182,7 @@ class Replica:
             for parameter in self._parameters
         ]
         kept = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()]
-        indices = np.arange(min(PROBE_SAMPLES, len(self._data)))
-        inputs, targets = fetch(self._data, indices)
-        self.model.train()
-        with use_generator(PhiloxGenerator(self._config.seed, 0, 0)):
-            loss = self._loss(self.model(Tensor(inputs)), Tensor(targets))
-        if loss.numel() != 1:
-            raise ConfigError(
-                f"'model.loss' is '{self._config.model.loss}': expected one number, the mean over "
-                f"the samples, got shape {tuple(loss.shape)}"
-            )
+        loss = self._try_out()
         loss.backward(Tensor(np.ones(loss.shape, np.float32)))
         for hook in hooks:
             hook.remove()
@@ -200,6 +191,29 @@ class Replica:
         for buffer, values in kept:
             np.copyto(buffer.array, values)
         return seen + [n for n in range(len(self._parameters)) if n not in set(seen)]
+
+    def _try_out(self) -> Tensor:
+        """The loss of a few samples. Raises DataError when the data do not fit the model."""
+        inputs, targets = fetch(self._data, np.arange(min(PROBE_SAMPLES, len(self._data))))
+        self.model.train()
+        try:
+            with use_generator(PhiloxGenerator(self._config.seed, 0, 0)):
+                output = self.model(Tensor(inputs))
+                if output.array.ndim == 2 and isinstance(self._data, ArrayDataset):
+                    check_labels(self._data.targets, output.shape[1], "the training set")
+                loss = self._loss(output, Tensor(targets))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise DataError(
+                f"the training data (inputs {inputs.dtype} of shape {inputs.shape}, targets "
+                f"{targets.dtype} of shape {targets.shape}) do not fit the model "
+                f"{self._config.model.factory} or its loss: {error}"
+            ) from error
+        if loss.numel() != 1:
+            raise ConfigError(
+                f"'model.loss' is '{self._config.model.loss}': expected one number, the mean over "
+                f"the samples, got shape {tuple(loss.shape)}"
+            )
+        return loss
 
     @property
     def plan(self) -> str:

@@ -22,6 +22,7 @@ from workers import messages as m
 from workers.assembly import Assembly, parts
 from workers.records import Records
 
+FIXED_WORLDS = ("solo", "threads", "mpi")
 Clock = Callable[[], float]
 
 
@@ -66,6 +67,7 @@ class Coordination:
                 self._records.announce(f"passed over: {problem}")
             self._records.start(self._snapshot, resume)
             self.state = _initial_state(self.config, size, self._snapshot)
+            self.state.fixed = transport in FIXED_WORLDS
         except BaseException:
             self._directory.close()
             raise

@@ -217,6 +217,7 @@ class CoordinatorState:
     step: int = 0
     totals: Totals = field(default_factory=Totals)
     resumed: bool = False
+    fixed: bool = False  # the workers are given; whom we refuse nobody can replace
     phase: Phase = Phase.JOINING
     workers: dict[Member, Worker] = field(default_factory=dict)
     ledger: RecordStep | None = None  # ordered, not yet committed everywhere
@@ -357,6 +358,8 @@ class CoordinatorState:
 
     def _on_hello(self, member: Member, hello: m.Hello) -> list[Instruction]:
         reason = self._reason_to_refuse(member, hello)
+        if reason and self.fixed:
+            return self._fail(Worker(member, hello), reason)
         if reason:
             return [
                 Send(member, m.Refused(reason=reason)),
@@ -652,7 +655,7 @@ class CoordinatorState:
         problem = cause if culprit is None or code == 2 else f"{culprit}: {cause}"
         self._enter(Phase.OVER, math.inf)
         aborts: list[Instruction] = [
-            Send(worker.member, m.Abort(reason=problem))
+            Send(worker.member, m.Abort(reason=problem, code=code))
             for worker in self.by_rank
             if worker is not culprit
         ]

@@ -19,7 +19,6 @@ from ddp.errors import PeerProtocolError
 from ddp.evaluate import BatchResult
 from ddp.train import Seconds, ShardResult
 
-
 MAX_FRAME_BYTES = 64 << 20  # the largest honest frame is a part of the state, 16 MiB
 
 
@@ -158,9 +157,10 @@ class Finish(Message, frozen=True, kw_only=True):
 
 
 class Abort(Message, frozen=True, kw_only=True):
-    """Coordinator -> worker: the run has failed; leave now."""
+    """Coordinator -> worker: the run has failed; leave now with `code`."""
 
     reason: str
+    code: int = 1
 
 
 class Beat(Message, frozen=True, kw_only=True):

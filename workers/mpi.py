@@ -24,6 +24,7 @@ from workers.heartbeat import Pulse
 from workers.hosting import report_end
 from workers.link import COORDINATOR_RANK, EmbeddedLink, MailboxLink
 from workers.session import Session, StopFlag
+from workers.worker_state import Parting
 
 BEAT_S = 1.0
 SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
@@ -68,7 +69,7 @@ def _lead(world: MpiWorld, watch: Watch, stop: StopFlag, prepare: Prepare, resum
     leave = session.run(rank=world.rank)
     session.close()
     code = report_end(coordination, leave.code)
-    if not coordination.ended_well:
+    if not coordination.ended_well and not (code == 2 and _all_said_goodbye(world)):
         abort(code)
     return code
 
@@ -76,15 +77,34 @@ def _lead(world: MpiWorld, watch: Watch, stop: StopFlag, prepare: Prepare, resum
 def _follow(world: MpiWorld, watch: Watch, stop: StopFlag) -> int:
     session = _session(world, watch, stop, MailboxLink(world.mailbox))
     leave = session.run(rank=world.rank)
-    if leave.orderly:
+    if leave.parting is Parting.FINISHED:
         session.close()
-        return leave.code
-    own_fault = leave.told and leave.code == 1
-    if not own_fault:  # rank 0 knows why: it says so once, for all, and aborts
-        time.sleep(ABORT_GRACE_S)
-    _say(world, world.rank, leave.reason)
-    abort(leave.code)
+    elif leave.code == 2:  # wrong input: rank 0 says so once, and all leave in good order
+        world.mailbox.post(COORDINATOR_RANK, m.to_frames(m.Goodbye()))
+    else:
+        if leave.parting is Parting.ENDED:  # rank 0 knows why, says so and aborts
+            time.sleep(ABORT_GRACE_S)
+        _say(world, world.rank, leave.reason)
+        abort(leave.code)
     return leave.code
+
+
+def _send_away(world: MpiWorld) -> None:
+    """There is no run: let the other ranks end with the code for wrong input."""
+    for rank in range(1, world.size):
+        world.mailbox.post(rank, m.to_frames(m.Finish(code=2)))
+    _all_said_goodbye(world)
+
+
+def _all_said_goodbye(world: MpiWorld) -> bool:
+    """Wait a little for the Goodbyes of all other ranks; whether they came."""
+    awaited = set(range(1, world.size))
+    deadline_s = time.monotonic() + FAREWELL_S
+    while awaited and time.monotonic() < deadline_s:
+        letter = world.mailbox.poll(0.1)
+        if letter is not None and isinstance(m.worker_message(letter[1])[0], m.Goodbye):
+            awaited.discard(letter[0])
+    return not awaited
 
 
 def _say(world: MpiWorld, rank: int, cause: str) -> None:
@@ -100,18 +120,6 @@ def _session(
         return world.communicator
 
     return Session(link, join, stop)
-
-
-def _send_away(world: MpiWorld) -> None:
-    """There is no run: let the other ranks end with the code for wrong input."""
-    for rank in range(1, world.size):
-        world.mailbox.post(rank, m.to_frames(m.Finish(code=2)))
-    awaited = world.size - 1
-    deadline_s = time.monotonic() + FAREWELL_S
-    while awaited and time.monotonic() < deadline_s:
-        letter = world.mailbox.poll(0.1)
-        if letter is not None and isinstance(m.worker_message(letter[1])[0], m.Goodbye):
-            awaited -= 1
 
 
 class Watch(threading.Thread):

@@ -72,7 +72,7 @@ class Session:
             self._link.send(hello(address, rank))
             return self._serve()
         except RunEnded as error:
-            return w.Leave(1, str(error))
+            return w.Leave(1, w.Parting.ENDED, str(error))
         except BaseException as error:
             return self._fail(error)
 
@@ -89,7 +89,7 @@ class Session:
                 continue
             for instruction in self._state.handle(*order):
                 if isinstance(instruction, w.Leave):
-                    if instruction.orderly:
+                    if instruction.parting is w.Parting.FINISHED:
                         self._link.send(m.Goodbye())
                     return instruction
                 self._carry_out(instruction)
@@ -172,8 +172,8 @@ class Session:
         try:
             self._link.send(failed)
         except Exception:  # the coordinator cannot be told: tell whoever reads our output
-            return w.Leave(code, failed.cause)
-        return w.Leave(code, failed.cause, told=True)
+            return w.Leave(code, w.Parting.ENDED, failed.cause)
+        return w.Leave(code, w.Parting.FAILED, failed.cause)
 
 
 def describe_failure(error: BaseException) -> m.Failed:

@@ -26,6 +26,7 @@ from workers import messages as m
 from workers.heartbeat import Pulse
 from workers.link import Order, RunEnded
 from workers.session import Session, StopFlag
+from workers.worker_state import Parting
 
 CONNECT_LIMIT_S = 60.0  # how long a coordinator that has never answered is looked for
 BEAT_S = 1.0
@@ -62,7 +63,7 @@ def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONN
         listener.close()
     finally:
         context.destroy(linger=LINGER_MS)
-    if leave.reason and not leave.told:
+    if leave.parting is Parting.ENDED:
         print(f"ddp: {leave.reason}", file=sys.stderr, flush=True)
     return leave.code
 

@@ -77,14 +77,21 @@ class SendShare:
     """Send this rank's part of the state."""
 
 
+class Parting(Enum):
+    """In which way a worker leaves."""
+
+    FINISHED = "in good order, with a goodbye"
+    FAILED = "through its own failure, which the coordinator has been told"
+    ENDED = "because the run has ended for it"
+
+
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Say goodbye (if `orderly`) and end with `code`; `reason` is for people, or empty."""
+    """End with `code`; `reason` is for people, empty when FINISHED."""
 
     code: int
+    parting: Parting = Parting.FINISHED
     reason: str = ""
-    orderly: bool = False
-    told: bool = False  # the coordinator knows the reason and tells the people
 
 
 Instruction: TypeAlias = (
@@ -111,12 +118,13 @@ class WorkerState:
         match self.phase, message:
             case _, m.Beat():
                 return []
-            case _, m.Abort(reason=reason):
-                return self._leave(Leave(1, f"the run was ended: {reason}"))
+            case _, m.Abort(reason=reason, code=code):
+                return self._leave(Leave(code, Parting.ENDED, f"the run was ended: {reason}"))
             case Phase.JOINING, m.Refused(reason=reason):
-                return self._leave(Leave(2, f"the coordinator refused this worker: {reason}"))
+                why = f"the coordinator refused this worker: {reason}"
+                return self._leave(Leave(2, Parting.ENDED, why))
             case ((Phase.JOINING | Phase.PREPARING | Phase.WAITING), m.Finish(code=code)):
-                return self._leave(Leave(code, orderly=True))
+                return self._leave(Leave(code))
             case Phase.JOINING, m.Setup():
                 return self._prepare(message)
             case Phase.PREPARING, m.StatePart() if len(arrays) == 1:
