@@ -15,10 +15,6 @@ from ddp.autograd.node import Array, Node, edge
 from ddp.autograd.tensor import Tensor, wrap
 
 
-def backward(self, *seeds: Array) -> Gradients:
-    return seeds
-
-
 def backward(
     tensors: Tensor | Sequence[Tensor],
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
