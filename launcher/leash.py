@@ -1,4 +1,4 @@
-"""What ties a child process to its parent: when the parent ends, in whatever way, so does the child.
+"""What ties a child process to its parent: however the parent ends, the child ends too.
 
 On Linux the kernel does it (prctl PR_SET_PDEATHSIG). Elsewhere there is no such thing, and a
 child whose parent is killed goes on until it notices that nobody answers it.

@@ -187,8 +187,9 @@ def _signals_as_bytes() -> Iterator[socket.socket]:
         receive.setblocking(False)
         send.setblocking(False)
         wakeup = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-        # What our own parent has told us to ignore (nohup, a job in the background) stays ignored.
-        asked = [s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+        asked = set(STOP_SIGNALS)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started by nohup: so it stays
+            asked.discard(signal.SIGHUP)
         handlers = {s: signal.signal(s, _ignore) for s in (*asked, signal.SIGCHLD)}
         try:
             yield receive

@@ -239,6 +239,17 @@ def test_a_signal_stops_the_run_by_way_of_the_coordinator(
     assert all(map(wait_until_gone, launched.pids))
 
 
+def test_under_nohup_a_closed_terminal_stops_nothing(fifo: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is ignored is inherited
+    try:
+        with Launched(COORDINATING, fifo) as launched:
+            launched.send(signal.SIGHUP)
+            launched.send(signal.SIGINT)
+            assert launched.end() == (130, "")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_second_ctrl_c_kills(fifo: Path) -> None:
     with Launched(CHECKPOINTING, fifo) as launched:
         launched.send(signal.SIGINT)
