@@ -35,9 +35,10 @@ def _add_train(commands: _Commands) -> None:
     )
     train.add_argument(
         "--transport",
-        choices=("auto", "zeromq", "solo"),
+        choices=("auto", "zeromq", "threads", "solo"),
         default="auto",
-        help="auto: MPI under mpiexec, this process alone for one worker, else ZeroMQ",
+        help="auto: MPI under mpiexec, this process alone for one worker, else ZeroMQ; "
+        "threads: workers that a debugger can see, in this process",
     )
     train.add_argument(
         "--dry-run", action="store_true", help="show what would be started, and start nothing"

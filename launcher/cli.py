@@ -42,20 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     arguments.environ = dict(os.environ)  # as the user has set it
     os.environ.update(one_thread(os.environ))
-    from ddp.errors import DdpError
-
     try:
         return _COMMANDS[arguments.command](arguments)
-    except DdpError as error:
-        print(f"ddp: {error}", file=sys.stderr)
-        return _exit_code(error)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        return _answer(error)
 
 
-def _exit_code(error: Exception) -> int:
-    from ddp.errors import CommError, ProtocolError
+def _answer(error: Exception) -> int:
+    """One sentence for a mistake of the user's; what is our own keeps its traceback."""
+    from ddp.errors import CommError, DdpError, ProtocolError
 
+    if not isinstance(error, DdpError):
+        raise error
+    print(f"ddp: {error}", file=sys.stderr)
     return 1 if isinstance(error, CommError | ProtocolError) else 2
 
 
@@ -69,6 +70,8 @@ def _train(arguments: argparse.Namespace) -> int:
         return _train_as_rank(arguments)
     config = _load(arguments)
     workers = _workers(config, arguments)
+    if arguments.transport == "threads":
+        return _train_in_threads(config, workers, arguments)
     if arguments.transport == "zeromq" or (arguments.transport == "auto" and workers > 1):
         return _train_here(config, workers, arguments)
     return _train_alone(config, workers, arguments)
@@ -85,6 +88,15 @@ def _train_alone(config: Config, workers: int, arguments: argparse.Namespace) ->
     from workers import solo
 
     return solo.run(config, _out(config, arguments), arguments.resume)
+
+
+def _train_in_threads(config: Config, workers: int, arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        print(f"threads: {workers} workers in this process")
+        return 0
+    from workers import threads
+
+    return threads.run(config, workers, _out(config, arguments), arguments.resume)
 
 
 def _train_as_rank(arguments: argparse.Namespace) -> int:

@@ -194,3 +194,14 @@ def test_the_doctor_finds_the_same_for_people_and_for_programs(
     assert findings["threads"]["OPENBLAS_NUM_THREADS"] == "1 (set by ddp)"
     assert findings["threads"]["OMP_NUM_THREADS"].startswith("7 (set by you")
     assert set(findings) == {"versions", "machine", "BLAS", "threads", "MPI"}
+
+
+def test_the_doctor_answers_when_numpy_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('libopenblas.so: no such file')")
+    root = str(Path(__file__).parents[2])
+    done = spawn(
+        [sys.executable, "-m", "launcher", "doctor"],
+        extra={"PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+    )
+    assert done.returncode == 0
+    assert "NumPy cannot be loaded: ImportError: libopenblas.so: no such file" in done.stdout
