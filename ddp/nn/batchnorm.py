@@ -33,6 +33,8 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -41,7 +43,8 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.register_parameter("weight", Parameter(_full(num_features, 1)) if affine else None)
-        self.register_parameter("bias", Parameter(_full(num_features, 0)) if affine else None)
+        has_bias = affine and bias
+        self.register_parameter("bias", Parameter(_full(num_features, 0)) if has_bias else None)
         tracks = track_running_stats
         self.register_buffer("running_mean", _full(num_features, 0) if tracks else None)
         self.register_buffer("running_var", _full(num_features, 1) if tracks else None)
@@ -90,7 +93,8 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 

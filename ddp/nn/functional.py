@@ -114,8 +114,8 @@ def conv2d(
     window = window_on(_image(input), kernel, strides, frame, dilations)
     if min(window.output) < 1:
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({_by(window.padded, ' x ')}). Kernel size: "
-            f"({_by(kernel, ' x ')}). Kernel size can't be greater than actual input size"
+            f"Calculated padded input size per channel: ({_by(window.padded, ' x ')}). Kernel "
+            f"size: ({_by(kernel, ' x ')}). Kernel size can't be greater than actual input size"
         )
     return conv.conv2d(input, weight, bias, window, groups)
 

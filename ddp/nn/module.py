@@ -187,11 +187,13 @@ class Module(Members):
         return self
 
     def to(self, dtype: DTypeLike) -> Self:
-        """Convert floating parameters and buffers, in place: the Parameter objects stay."""
-        for module in self.modules():
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
-                if tensor is not None and tensor.is_floating_point():
-                    tensor.data = Tensor(tensor.array.astype(dtype, copy=False))
+        """Convert floating parameters, gradients and buffers: the Parameter objects stay."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point():
+                grad, tensor.grad = tensor.grad, None
+                tensor.data = Tensor(tensor.array.astype(dtype, copy=False))
+                if grad is not None:
+                    tensor.grad = Tensor(grad.array.astype(dtype, copy=False))
         return self
 
     def double(self) -> Self:

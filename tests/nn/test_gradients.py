@@ -62,6 +62,10 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
         lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=0.1),
         [leaf(1, 3, 2, 2, 2), leaf(2, 2), leaf(3, 2)],
     ),
+    "batch_norm without bias": (
+        lambda x, w: F.batch_norm(x, None, None, w, training=True, eps=0.1),
+        [leaf(1, 3, 2, 2), leaf(2, 2)],
+    ),
     "batch_norm without weights": (
         lambda x: F.batch_norm(x, None, None, training=True, eps=0.1),
         [leaf(1, 5, 2)],

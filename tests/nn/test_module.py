@@ -235,6 +235,7 @@ def test_a_module_without_forward_says_so() -> None:
 def test_changing_dtype_keeps_the_parameters() -> None:
     m = nn.BatchNorm1d(2)
     weight = m.weight
+    m(tensor(1, 2, 3, 4).reshape(2, 2)).sum().backward()
     assert m.double() is m
     assert m.weight is weight
     assert {name: value.dtype for name, value in m.state_dict().items()} == {
@@ -244,6 +245,8 @@ def test_changing_dtype_keeps_the_parameters() -> None:
         "running_var": np.float64,
         "num_batches_tracked": np.int64,
     }
+    assert weight.grad is not None
+    assert weight.grad.dtype == np.float64
     assert m.float().weight.dtype == np.float32
 
 

@@ -134,6 +134,7 @@ def test_softmax(kind: str, shape: tuple[int, ...], scale: float) -> None:
         {"momentum": None},
         {"momentum": 0.7, "eps": 1e-2},
         {"affine": False},
+        {"bias": False},
         {"track_running_stats": False},
     ],
 )
@@ -142,7 +143,8 @@ def test_batch_norm(kind: str, shape: tuple[int, ...], arguments: dict[str, Any]
     if theirs.affine:
         with torch.no_grad():
             theirs.weight.uniform_(-1, 1)
-            theirs.bias.uniform_(-1, 1)
+            if theirs.bias is not None:
+                theirs.bias.uniform_(-1, 1)
     for seed in (11, 12):
         same_module(ours, theirs, draw(seed, *shape) * 3 + 5, rtol=1e-4, atol=1e-5)
         ours.zero_grad()
@@ -252,6 +254,8 @@ def test_containers_print_and_name_their_children_alike() -> None:
             lib.Sequential(lib.Flatten(), lib.Dropout(0.3), lib.Linear(2, 3), lib.Sigmoid()),
             lib.CrossEntropyLoss(),
             lib.Identity(),
+            lib.BatchNorm1d(3, affine=False),
+            lib.BatchNorm2d(3, momentum=None),
             lib.Sequential(),
         )
 

@@ -24,7 +24,7 @@ def batch_norm(
     """Normalise (N, C, ...) per channel → (output, mean (C,), biased variance (C,)).
 
     `statistics` are the (mean, variance) to use in place of the batch's own. `weight` and `bias`
-    are both given, (C,), or both None.
+    are (C,) or None.
     """
     rows = as_rows(input.array)
     mean = column_sums(rows) / len(rows) if statistics is None else statistics[0]
@@ -38,10 +38,10 @@ def batch_norm(
     if bias is not None:
         y += bias.array
     output = wrap(from_rows(y, input.shape))
-    inputs = (input,) if weight is None or bias is None else (input, weight, bias)
+    inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeBatchNormBackward0.record(output, *inputs):
         node.uses_batch = statistics is None
-        needs_centred = node.uses_batch or (weight is not None and node.needs(1))
+        needs_centred = node.uses_batch or (weight is not None and weight.requires_grad)
         node.save(centred if needs_centred else None, inverse_std, weight)
     return output, mean, variance
 
@@ -75,7 +75,8 @@ class NativeBatchNormBackward0(Node):
                 dx -= centred * (scale * inverse_std * dw / m)
                 dx -= scale * db / m
             dx = from_rows(dx, dy.shape)
-        return (dx,) if w is None else (dx, dw, db)
+        gradients = (dx, db) if w is None else (dx, dw, db)
+        return gradients[: len(self.next_functions)]
 
 
 def as_rows(x: Array) -> Array:
