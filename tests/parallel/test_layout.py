@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +50,7 @@ def test_buckets_cover_the_memory_without_a_gap(sizes, first_cap, cap) -> None:
     buckets = plan_buckets(placed, first_cap, cap)
     assert buckets[0].start == 0
     assert buckets[-1].stop == total
-    assert all(a.stop == b.start for a, b in zip(buckets, buckets[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(buckets))
     assert [s for bucket in buckets for s in bucket.segments] == list(placed)
 
 
