@@ -84,7 +84,7 @@ class Node:
         wanted = False
         for tensor in inputs:
             if tensor._base is not None and tensor._base._edge is not tensor._base_edge:
-                _refuse_stale_view()
+                refuse_stale_view()
             if tensor._requires_grad:
                 wanted = True
                 edges.append(tensor._edge or (accumulator(tensor), 0))
@@ -208,7 +208,8 @@ class AccumulateGrad(Node):
         return "torch::autograd::AccumulateGrad"
 
 
-def _refuse_stale_view() -> None:
+def refuse_stale_view() -> None:
+    """Raise: the view's gradient would go where its base no longer is."""
     raise RuntimeError(
         "a view was made before its base was written to with gradients, so its place in the graph "
         "is out of date: take the view again from the base"

@@ -176,6 +176,11 @@ def test_what_does_not_fit_is_refused(lib: Lib, attempt: Any, error: Any) -> Non
         attempt(lib)
 
 
+def test_a_0_d_tensor_formats_as_a_number(lib: Lib) -> None:
+    assert f"{lib.tensor(1.23456):.2f}" == "1.23"
+    assert f"{lib.tensor([1.0])}" == "tensor([1.])"
+
+
 def test_numpy_arrays_are_operands() -> None:
     x = ddp.tensor([1.0, 2.0], requires_grad=True)
     y = np.float32(2) * x + np.array([1.0, 1.0], np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,24 @@ def test_a_leafs_node_lives_while_a_graph_needs_it() -> None:
     reference = weakref.ref(node)
     del y, node
     assert reference() is None
+
+
+def test_threads_walk_their_own_graphs_in_the_same_order() -> None:
+    def run(_: int) -> list[str]:
+        order: list[str] = []
+        layers = [leaf(ddp, 1.0 + i) for i in range(5)]
+        for i, layer in enumerate(layers):
+            layer.register_post_accumulate_grad_hook(lambda p, i=i: order.append(f"{i} {p.grad}"))
+        for _ in range(20):
+            y = ddp.ones(1)
+            for layer in layers:
+                y = (y * layer + layer).tanh()
+            y.backward()
+        return order
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(run, range(4))
+    assert others == [first] * 3
 
 
 def test_gradients_of_gradients_are_refused_by_name() -> None:

@@ -133,8 +133,27 @@ def test_a_view_older_than_a_write_to_its_base_is_refused_not_wrong() -> None:
     buffer[0] = v[0]
     with pytest.raises(RuntimeError, match="take the view again from the base"):
         view * 2
+    with pytest.raises(RuntimeError, match="take the view again from the base"):
+        view.mul_(2)
     with ddp.no_grad():
         assert (view * 2).tolist() == [14.0]
+
+
+def test_a_view_made_under_no_grad_of_a_computed_tensor_is_not_written_to(lib: Lib) -> None:
+    y = leaf(lib, 1.0, 2.0) * 2
+    with lib.no_grad():
+        view = y[0:1]
+    with pytest.raises(RuntimeError, match="A view was created in no_grad mode and is being mod"):
+        view.mul_(2)
+
+
+def test_views_of_views_write_through_to_the_base(lib: Lib) -> None:
+    x = leaf(lib, 1.0, 2.0, 3.0, 4.0)
+    y = x * 2
+    y.view(2, 2).t()[1].mul_(lib.tensor([10.0, 100.0]))
+    y.sum().backward()
+    assert y.tolist() == [2.0, 40.0, 6.0, 800.0]
+    assert x.grad.tolist() == [2.0, 20.0, 2.0, 200.0]
 
 
 def test_an_in_place_operation_keeps_shape_and_dtype(lib: Lib) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.grad_mode import mode
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import Array, Gradients, Node, refuse_stale_view
 from ddp.autograd.ops import arithmetic, elementwise, select
 from ddp.autograd.ops.broadcast import Operand, to, unbroadcast
 from ddp.autograd.ops.index import as_items
@@ -114,11 +114,11 @@ class CopySlices(Node):
 
     __slots__ = ("index", "value_shape")
 
-    def name(self) -> str:
-        return "torch::autograd::CopySlices"
-
     index: tuple[Any, ...]
     value_shape: tuple[int, ...]
+
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
 
     def backward(self, dy: Array) -> Gradients:
         dx = None
@@ -148,12 +148,23 @@ def _check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."
         )
-    base = x._base
-    if base is not None and base._requires_grad and base._edge is None:
+    if x._base is not None:
+        _check_view(x, x._base)
+    return x._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+
+
+def _check_view(x: Tensor, base: Tensor) -> None:
+    if base._edge is not x._base_edge:
+        refuse_stale_view()
+    if base._requires_grad and base._edge is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
-    return x._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+    if base._requires_grad and not x._requires_grad:
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled: do both inside no_grad, or both outside."
+        )
 
 
 def _writing(x: Tensor, write: Callable[[], Any]) -> None:
@@ -166,8 +177,6 @@ def _writing(x: Tensor, write: Callable[[], Any]) -> None:
     try:
         with np.errstate(all="ignore"):
             write()
-    except np.exceptions.DTypePromotionError as error:
-        raise RuntimeError(str(error)) from None
     except TypeError:
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {x.array.dtype}"
