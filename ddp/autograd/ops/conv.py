@@ -1,8 +1,8 @@
 """Two-dimensional convolution: columns (im2col) in blocks of images, and one product per block.
 
-Shapes are PyTorch's: images (N, C, H, W), weights (O, C / groups, kh, kw). Memory is channels-last:
-`x.transpose(0, 2, 3, 1)` of an activation is dense, so a window's row of pixels is one run of
-memory and the column matrix (N·Ho·Wo, kh·kw·C) is copied in long runs.
+Shapes are PyTorch's: images (N, C, H, W), weights (O, C / groups, kh, kw). Memory is channels-last
+(`layout.py`), so a window's row of pixels is one run of it, and the column matrix (N·Ho·Wo,
+kh·kw·C) is copied in long runs.
 
 A block holds as many images as keep its columns in the L2 cache. The columns are not kept for the
 backward pass but made again: nine times the activation's memory for a 3x3 kernel. Blocks depend on
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.linear import column_sums
+from ddp.autograd.ops.layout import channels_first, channels_last, column_sums
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -30,7 +30,7 @@ def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int = 1
 ) -> Tensor:
     """Convolve (N, C, H, W) with (O, C / groups, kh, kw) → (N, O, Ho, Wo)."""
-    x = np.ascontiguousarray(input.array.transpose(0, 2, 3, 1))
+    x = np.ascontiguousarray(channels_last(input.array))
     parts = [
         correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window)
         for g in range(groups)
@@ -38,7 +38,7 @@ def conv2d(
     y = _joined(parts, 3)
     if bias is not None:
         y += bias.array
-    output = wrap(y.transpose(0, 3, 1, 2))
+    output = wrap(channels_first(y))
     inputs = (input, weight) if bias is None else (input, weight, bias)
     if node := ConvolutionBackward0.record(output, *inputs):
         node.window, node.groups = window, groups
@@ -62,20 +62,20 @@ class ConvolutionBackward0(Node):
         x, w = self.saved
         needs_x, needs_w = self.needs(0), self.needs(1)
         dx_parts, dw_parts = [], []
-        channels_last = np.ascontiguousarray(dy.transpose(0, 2, 3, 1))
+        dy = np.ascontiguousarray(channels_last(dy))
         for g in range(self.groups):
-            dy_g = _part(channels_last, 3, g, self.groups)
+            dy_g = _part(dy, 3, g, self.groups)
             if needs_x:
                 w_g = _part(w, 0, g, self.groups)
                 dx_parts.append(input_gradient(dy_g, w_g, self.window))
             if needs_w:
-                x_g = _part(x.transpose(0, 2, 3, 1), 3, g, self.groups)
+                x_g = _part(channels_last(x), 3, g, self.groups)
                 dw_parts.append(weight_gradient(dy_g, x_g, self.window))
-        dx = _joined(dx_parts, 3).transpose(0, 3, 1, 2) if needs_x else None
+        dx = channels_first(_joined(dx_parts, 3)) if needs_x else None
         dw = _joined(dw_parts, 0) if needs_w else None
         if len(self.next_functions) == 2:
             return dx, dw
-        db = column_sums(channels_last.reshape(-1, dy.shape[1])) if self.needs(2) else None
+        db = column_sums(dy.reshape(-1, dy.shape[3])) if self.needs(2) else None
         return dx, dw, db
 
 
@@ -136,7 +136,7 @@ def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
 
 def pack(w: Array) -> Array:
     """(O, C, kh, kw) → (kh·kw·C, O), the order of a column matrix's columns."""
-    return w.transpose(2, 3, 1, 0).reshape(-1, len(w))
+    return np.ascontiguousarray(w.transpose(2, 3, 1, 0).reshape(-1, len(w)))
 
 
 def image_blocks(images: int, window: Window, pixel_bytes: int) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.activation import logistic, softplus
+from ddp.autograd.ops.layout import as_rows, from_rows
 from ddp.autograd.ops.softmax import shifted_exp
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -232,16 +233,12 @@ def checked_targets(target: Array, classes: int, ignore_index: int) -> tuple[Arr
 
 def rows_of_logits(x: Array) -> Array:
     """(N, C, ...) → the dense matrix (N · ..., C); (C,) → (1, C)."""
-    if x.ndim == 1:
-        return np.ascontiguousarray(x)[None]
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
+    return as_rows(x if x.ndim > 1 else x[None])
 
 
 def logits_shape(rows: Array, shape: tuple[int, ...]) -> Array:
     """The reverse of `rows_of_logits`."""
-    if len(shape) == 1:
-        return rows[0]
-    return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+    return from_rows(rows, shape) if len(shape) > 1 else rows[0]
 
 
 def rows_of_scalars(dy: Array) -> Array:

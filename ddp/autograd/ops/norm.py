@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.linear import column_sums
+from ddp.autograd.ops.layout import as_rows, column_sums, from_rows
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -77,14 +77,3 @@ class NativeBatchNormBackward0(Node):
             dx = from_rows(dx, dy.shape)
         gradients = (dx, db) if w is None else (dx, dw, db)
         return gradients[: len(self.next_functions)]
-
-
-def as_rows(x: Array) -> Array:
-    """(N, C, ...) → the dense matrix (N · ..., C): no copy for channels-last memory."""
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
-
-
-def from_rows(rows: Array, shape: tuple[int, ...]) -> Array:
-    """The reverse of `as_rows`, as a view in the given shape."""
-    channels_last = (shape[0], *shape[2:], shape[1])
-    return np.moveaxis(rows.reshape(channels_last), -1, 1)

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.layout import channels_first, channels_last
 from ddp.autograd.ops.window import Pair, Window
 from ddp.autograd.tensor import Tensor, wrap
 
 
 def max_pool2d(input: Tensor, window: Window) -> Tensor:
     """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
-    padded = framed(input.array.transpose(0, 2, 3, 1), window, -np.inf)
+    padded = framed(channels_last(input.array), window, -np.inf)
     y = window.shifted(padded, 0, 0).copy(order="C")
     for position in positions(window):
         np.maximum(y, window.shifted(padded, *position), out=y)
-    output = wrap(y.transpose(0, 3, 1, 2))
+    output = wrap(channels_first(y))
     if node := MaxPool2DWithIndicesBackward0.record(output, input):
         node.window = window
         node.save(input, output)
@@ -36,8 +37,8 @@ class MaxPool2DWithIndicesBackward0(Node):
     window: Window
 
     def backward(self, dy: Array) -> Gradients:
-        x, y = (array.transpose(0, 2, 3, 1) for array in self.saved)
-        dy = np.ascontiguousarray(dy.transpose(0, 2, 3, 1))
+        x, y = (channels_last(array) for array in self.saved)
+        dy = np.ascontiguousarray(channels_last(dy))
         padded = framed(x, self.window, -np.inf)
         dx = np.zeros(padded.shape, dy.dtype)
         unclaimed = np.ones(dy.shape, np.bool_)
@@ -47,18 +48,18 @@ class MaxPool2DWithIndicesBackward0(Node):
             unclaimed ^= is_maximum
             pixels = self.window.shifted(dx, *position)
             pixels += dy * is_maximum
-        return (self.window.interior(dx).transpose(0, 3, 1, 2),)
+        return (channels_first(self.window.interior(dx)),)
 
 
 def avg_pool2d(input: Tensor, window: Window, divisor: Array) -> Tensor:
     """The sum of each window over `divisor` (Ho, Wo, 1): (N, C, H, W) → (N, C, Ho, Wo)."""
-    padded = framed(input.array.transpose(0, 2, 3, 1), window, 0)
+    padded = framed(channels_last(input.array), window, 0)
     images, _, _, channels = padded.shape
     y = np.zeros((images, *window.output, channels), padded.dtype)
     for position in positions(window):
         y += window.shifted(padded, *position)
     y /= divisor
-    output = wrap(y.transpose(0, 3, 1, 2))
+    output = wrap(channels_first(y))
     if node := AvgPool2DBackward0.record(output, input):
         node.window, node.divisor = window, divisor
     return output
@@ -73,13 +74,13 @@ class AvgPool2DBackward0(Node):
     divisor: Array
 
     def backward(self, dy: Array) -> Gradients:
-        share = np.ascontiguousarray(dy.transpose(0, 2, 3, 1)) / self.divisor
+        share = np.ascontiguousarray(channels_last(dy)) / self.divisor
         images, channels = dy.shape[:2]
         dx = np.zeros((images, *self.window.padded, channels), dy.dtype)
         for position in positions(self.window):
             pixels = self.window.shifted(dx, *position)
             pixels += share
-        return (self.window.interior(dx).transpose(0, 3, 1, 2),)
+        return (channels_first(self.window.interior(dx)),)
 
 
 def window_sizes(window: Window, counted: tuple[Pair, Pair]) -> Array:
