@@ -83,7 +83,7 @@ def _run(
                 continue
             waiting = arrived.pop(target, None)
             if waiting is None:
-                waiting = [None] * target.num_outputs
+                waiting = [None] * target._num_outputs
             present = waiting[output_nr]
             if present is None:
                 waiting[output_nr] = gradient
@@ -95,27 +95,27 @@ def _run(
             elif type(target) is AccumulateGrad:
                 _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
             else:
-                heappush(ready, (-target.sequence_nr, target, waiting))
+                heappush(ready, (-target._number, target, waiting))
 
 
 def _apply(
     node: Node, dys: list[Array | None], retain_graph: bool, captured: Captured
 ) -> Gradients:
     """Run one node: hooks and captures, its formula, hooks."""
-    hooks = node.hooks
+    hooks = node._hooks
     if hooks is not None:
         dys = run_tensor_hooks(hooks, dys)
     if captured and node in captured:
         _capture(captured[node], dys)
     if hooks is not None and hooks.before:
         dys = run_before_hooks(hooks.before, dys)
-    if dys[0] is None and not node.takes_undefined and all(dy is None for dy in dys):
+    if dys[0] is None and not node._takes_undefined and all(dy is None for dy in dys):
         return (None,) * len(node.next_functions)
-    if node.saved:
-        node.check_saved()
+    if node._saved:
+        node._check_saved()
     gradients = node.backward(*dys)
     if not retain_graph:
-        node.release()
+        node._release()
     if hooks is not None and hooks.after:
         gradients = run_after_hooks(hooks.after, gradients, dys)
     return gradients
@@ -134,13 +134,13 @@ def _serve_leaf(
         _capture(captured[node], dys)
     if not accumulates:
         return
-    if node.hooks is not None:
-        dys = run_before_hooks(node.hooks.before, dys)
+    if node._hooks is not None:
+        dys = run_before_hooks(node._hooks.before, dys)
     node.backward(dys[0])
     if leaf._post_accumulate_grad_hooks:
         run_post_accumulate_hooks(leaf._post_accumulate_grad_hooks, leaf)
-    if node.hooks is not None:
-        run_after_hooks(node.hooks.after, (), dys)
+    if node._hooks is not None:
+        run_after_hooks(node._hooks.after, (), dys)
 
 
 def _count_dependencies(root: Node) -> dict[Node, int]:

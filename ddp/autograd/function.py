@@ -43,8 +43,10 @@ class FunctionCtx(Node):
     It has no `__slots__`: users keep what they like on it.
     """
 
-    takes_undefined = True
-    function: ClassVar[type[Function]]
+    _takes_undefined = True
+    _function: ClassVar[type[Function]]
+
+    saved: Any = None  # free for users, like every name without an underscore that is not PyTorch's
 
     needs_input_grad: tuple[bool, ...]  # per positional argument
 
@@ -70,16 +72,16 @@ class FunctionCtx(Node):
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What `save_for_backward` kept; RuntimeError if it is freed or was changed in place."""
-        if self.saved is FREED:
-            self.check_saved()
-        for tensor, version in self.saved:
+        if self._saved is FREED:
+            self._check_saved()
+        for tensor, version in self._saved:
             if tensor is not None and tensor._version != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: a tensor saved by {self.name()} is at version "
                     f"{tensor._version}; expected version {version} instead."
                 )
-        return tuple([tensor for tensor, _ in self.saved])
+        return tuple([tensor for tensor, _ in self._saved])
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs forward changed in place."""
@@ -95,7 +97,7 @@ class FunctionCtx(Node):
 
     def backward(self, *dys: Array | None) -> Gradients:
         with no_grad():
-            answer = self.function.backward(self, *map(self._gradient_in, dys, self._output_specs))
+            answer = self._function.backward(self, *map(self._gradient_in, dys, self._output_specs))
         gradients = list(answer) if isinstance(answer, tuple) else [answer]
         expected = len(self._argument_shapes)
         while len(gradients) > expected and gradients[-1] is None:
@@ -141,7 +143,7 @@ class FunctionCtx(Node):
     def _keep(self, outputs: Sequence[Any]) -> None:
         """Save what `save_for_backward` named, without referring to the outputs themselves."""
         is_output = {id(output) for output in outputs}
-        self.saved = tuple(
+        self._saved = tuple(
             [
                 (None, 0) if t is None else (_alias(t, id(t) not in is_output), t._version)
                 for t in self._to_save
@@ -178,7 +180,7 @@ class Function:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the node class, named as PyTorch names it: ExpBackward for Exp."""
         super().__init_subclass__(**kwargs)
-        cls._ctx_class = type(f"{cls.__name__}Backward", (FunctionCtx,), {"function": cls})
+        cls._ctx_class = type(f"{cls.__name__}Backward", (FunctionCtx,), {"_function": cls})
 
     def __init__(self) -> None:
         warnings.warn(
@@ -253,7 +255,7 @@ def _result(ctx: FunctionCtx, args: tuple[Any, ...], value: Any, recorded: bool)
 def _connect(ctx: FunctionCtx, edges: tuple[Edge, ...], outputs: Sequence[Any]) -> None:
     """Make `ctx` the node of the outputs that take gradients."""
     ctx.next_functions = edges
-    ctx.num_outputs = len(outputs)
+    ctx._num_outputs = len(outputs)
     for output_nr, output in enumerate(outputs):
         if not isinstance(output, Tensor):
             ctx._output_specs.append(None)

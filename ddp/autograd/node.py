@@ -47,30 +47,30 @@ class Node:
 
     __slots__ = (
         "__weakref__",
-        "hooks",
+        "_hooks",
+        "_num_outputs",
+        "_number",
+        "_saved",
+        "_saved_versions",
         "next_functions",
-        "num_outputs",
-        "saved",
-        "saved_versions",
-        "sequence_nr",
     )
 
-    takes_undefined = False  # whether `backward` wants to run when no output got a gradient
+    _takes_undefined = False  # whether `backward` wants to run when no output got a gradient
 
-    num_outputs: int
+    _num_outputs: int
     next_functions: tuple[Edge, ...]
-    saved: Any  # a tuple of arrays and None, or FREED; Any because every formula unpacks it
-    saved_versions: Sequence[tuple[list[int], int]]
-    sequence_nr: int
-    hooks: NodeHooks | None
+    _saved: Any  # a tuple of arrays and None, or FREED; pairs of tensor and version in a Function
+    _saved_versions: Sequence[tuple[list[int], int]]
+    _number: int  # in the order of recording
+    _hooks: NodeHooks | None
 
     def __init__(self, next_functions: tuple[Edge, ...]) -> None:
         self.next_functions = next_functions
-        self.num_outputs = 1
-        self.saved = ()
-        self.saved_versions = ()
-        self.hooks = None
-        self.sequence_nr = next(_sequence)
+        self._num_outputs = 1
+        self._saved = ()
+        self._saved_versions = ()
+        self._hooks = None
+        self._number = next(_sequence)
 
     @classmethod
     def record(cls, output: Tensor, *inputs: Tensor) -> Self | None:
@@ -102,7 +102,7 @@ class Node:
         """`record` for an operation with several differentiable outputs."""
         node = cls.record(outputs[0], *inputs)
         if node is not None:
-            node.num_outputs = len(outputs)
+            node._num_outputs = len(outputs)
             for output_nr, output in enumerate(outputs):
                 output._edge = (node, output_nr)
                 output._requires_grad = True
@@ -127,8 +127,8 @@ class Node:
                 arrays.append(value.array)
                 cell = value._version_cell
                 versions.append((cell, cell[0]))
-        self.saved = tuple(arrays)
-        self.saved_versions = versions
+        self._saved = tuple(arrays)
+        self._saved_versions = versions
 
     def backward(self, *args: Any, **kwargs: Any) -> Gradients:
         """The gradients of the inputs, one per edge, from the gradients of the outputs.
@@ -138,16 +138,16 @@ class Node:
         """
         raise NotImplementedError
 
-    def check_saved(self) -> None:
+    def _check_saved(self) -> None:
         """Raise RuntimeError if what was saved is gone or was changed in place since."""
-        if self.saved is FREED:
+        if self._saved is FREED:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved "
                 "tensors after they have already been freed). Saved intermediate values of the "
                 "graph are freed when you call .backward() or autograd.grad(). Specify "
                 "retain_graph=True if you need to backward through the graph a second time."
             )
-        for cell, version in self.saved_versions:
+        for cell, version in self._saved_versions:
             if cell[0] != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an "
@@ -155,15 +155,20 @@ class Node:
                     f"expected version {version} instead."
                 )
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Let go of the saved arrays. A node that saved nothing can be walked again."""
-        if self.saved:
-            self.saved = FREED
-            self.saved_versions = ()
+        if self._saved:
+            self._saved = FREED
+            self._saved_versions = ()
 
     def name(self) -> str:
         """PyTorch's name of the operation."""
         return type(self).__name__
+
+    @property
+    def saved(self) -> Any:
+        """What `save` kept, for the formula to unpack."""
+        return self._saved
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -171,21 +176,21 @@ class Node:
         return {}
 
     def _sequence_nr(self) -> int:
-        return self.sequence_nr
+        return self._number
 
-    def own_hooks(self) -> NodeHooks:
+    def _own_hooks(self) -> NodeHooks:
         """The node's hooks, made at first use."""
-        if self.hooks is None:
-            self.hooks = NodeHooks()
-        return self.hooks
+        if self._hooks is None:
+            self._hooks = NodeHooks()
+        return self._hooks
 
     def register_prehook(self, hook: Hook) -> RemovableHandle:
         """Call `hook(grad_outputs)` before `backward`; a tuple it returns replaces them."""
-        return register(self.own_hooks().before, hook)
+        return register(self._own_hooks().before, hook)
 
     def register_hook(self, hook: Hook) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after; a tuple it returns replaces the inputs'."""
-        return register(self.own_hooks().after, hook)
+        return register(self._own_hooks().after, hook)
 
 
 class AccumulateGrad(Node):

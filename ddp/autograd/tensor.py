@@ -250,7 +250,7 @@ class Tensor(Methods, Memory):
             return
         node, output_nr = self._edge
         assert node is not None
-        node.own_hooks().retained[output_nr] = weakref.ref(self)
+        node._own_hooks().retained[output_nr] = weakref.ref(self)
         self._retains_grad = True
 
     def register_hook(self, hook: Hook) -> RemovableHandle:
@@ -265,7 +265,7 @@ class Tensor(Methods, Memory):
             if self._edge is not None:
                 node, output_nr = self._edge
                 assert node is not None
-                self._backward_hooks = node.own_hooks().tensor.setdefault(output_nr, OrderedDict())
+                self._backward_hooks = node._own_hooks().tensor.setdefault(output_nr, OrderedDict())
         return register(self._backward_hooks, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Hook) -> RemovableHandle:

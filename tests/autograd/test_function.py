@@ -52,6 +52,23 @@ def test_a_function_has_its_own_gradient_and_name(lib: Lib) -> None:
     assert x.grad.tolist() == pytest.approx([1.0, 2.718282])
 
 
+def test_users_may_keep_things_under_any_name(lib: Lib) -> None:
+    class Named(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.saved = ctx.hooks = ctx.function = ctx.num_outputs = x * 3
+            ctx.edges = ctx.needs = ctx.variable = ctx.shape = "mine"
+            return x * 3
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * ctx.saved + ctx.num_outputs * 0
+
+    x = leaf(lib, 2.0)
+    Named.apply(x).backward()
+    assert x.grad.tolist() == [6.0]
+
+
 def test_setup_context_takes_the_place_of_ctx_in_forward(lib: Lib) -> None:
     class Scale(lib.autograd.Function):
         @staticmethod

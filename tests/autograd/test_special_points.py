@@ -66,7 +66,7 @@ def test_the_norm_that_counts_is_flat() -> None:
 
 def test_poles_and_overflow_come_without_a_warning(lib: Lib) -> None:
     x = lib.tensor([0.0, 1000.0], requires_grad=True)
-    for y in (x.exp(), 1 / x, x.log(), (x - 1) ** 0.5, x / 0, x**-2, 0 % x):
+    for y in (x.exp(), 1 / x, x.log(), (x - 1) ** 0.5, x / 0, x**-2):
         y.sum().backward()
     assert math.isnan(x.grad[0].item())
     assert math.isnan(lib.tensor([]).mean().item())

@@ -210,8 +210,8 @@ def _rebase(x: Tensor, result: Tensor) -> None:
 def _stop_retaining(x: Tensor) -> None:
     assert x._edge is not None
     node, output_nr = x._edge
-    if node is not None and node.hooks is not None:
-        node.hooks.retained.pop(output_nr, None)
+    if node is not None and node._hooks is not None:
+        node._hooks.retained.pop(output_nr, None)
     x._retains_grad = False
 
 
