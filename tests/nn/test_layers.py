@@ -10,6 +10,7 @@ import pytest
 from ddp import models, nn
 from ddp.autograd.grad_mode import no_grad
 from ddp.autograd.ops import conv
+from ddp.autograd.ops.layout import column_dots, column_sums
 from ddp.autograd.random import Generator, PhiloxGenerator, manual_seed, use_generator
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
@@ -402,6 +403,15 @@ def test_an_image_convolves_alike_in_any_block_of_images() -> None:
     images = draw(6, 200, 3, 16, 16)
     whole = layer(images).array
     np.testing.assert_allclose(layer(Tensor(images.array[190:])).array, whole[190:], rtol=1e-5)
+
+
+def test_sums_over_many_pixels_keep_their_digits() -> None:
+    """One running float32 sum over 70,000 rows would be off by 1e-5."""
+    rows = np.random.default_rng(7).random((70_001, 3), np.float32)
+    expected = rows.sum(0, dtype=np.float64)
+    np.testing.assert_allclose(column_sums(rows), expected, rtol=1e-6)
+    squares = (rows.astype(np.float64) ** 2).sum(0)
+    np.testing.assert_allclose(column_dots(rows, rows), squares, rtol=1e-6)
 
 
 # Models

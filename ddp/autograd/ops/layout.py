@@ -11,6 +11,8 @@ import numpy as np
 
 from ddp.autograd.node import Array
 
+SUM_ROWS = 1024
+
 
 def channels_last(x: Array) -> Array:
     """(N, C, ...) → (N, ..., C), a view."""
@@ -38,5 +40,25 @@ def from_rows(rows: Array, shape: tuple[int, ...]) -> Array:
 
 
 def column_sums(matrix: Array) -> Array:
-    """The sum of the rows of a dense (N, M) matrix, by BLAS: three times as fast as `sum(0)`."""
-    return np.ones(len(matrix), matrix.dtype) @ matrix
+    """The sum of the rows of a dense (N, M) matrix, by BLAS: three times as fast as `sum(0)`.
+
+    In float32 a plain sum of 65,536 rows is off by 1e-5; sums of SUM_ROWS, summed, by 3e-7.
+    """
+    count, columns = matrix.shape
+    if count <= SUM_ROWS:
+        return np.ones(count, matrix.dtype) @ matrix
+    whole = count - count % SUM_ROWS
+    parts = np.ones(SUM_ROWS, matrix.dtype) @ matrix[:whole].reshape(-1, SUM_ROWS, columns)
+    return column_sums(parts) + column_sums(matrix[whole:])
+
+
+def column_dots(a: Array, b: Array) -> Array:
+    """The sum of the rows of a * b, with the precision of `column_sums`; no product in memory."""
+    count, columns = a.shape
+    whole = count - count % SUM_ROWS
+    blocks = (-1, SUM_ROWS, columns)
+    dots = np.einsum("mc,mc->c", a[whole:], b[whole:])
+    if whole:
+        parts = np.einsum("bmc,bmc->bc", a[:whole].reshape(blocks), b[:whole].reshape(blocks))
+        dots += column_sums(parts)
+    return dots

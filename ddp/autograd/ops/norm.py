@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.layout import as_rows, column_sums, from_rows
+from ddp.autograd.ops.layout import as_rows, column_dots, column_sums, from_rows
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -27,12 +27,13 @@ def batch_norm(
     are (C,) or None.
     """
     rows = as_rows(input.array)
-    mean = column_sums(rows) / len(rows) if statistics is None else statistics[0]
-    centred = rows - mean
     if statistics is None:
-        variance = np.einsum("mc,mc->c", centred, centred) / len(rows)
+        mean = column_sums(rows) / len(rows)
+        centred = rows - mean
+        variance = column_dots(centred, centred) / len(rows)
     else:
-        variance = statistics[1]
+        mean, variance = statistics
+        centred = rows - mean
     inverse_std = 1.0 / np.sqrt(variance + eps)
     y = centred * (inverse_std if weight is None else inverse_std * weight.array)
     if bias is not None:
@@ -64,8 +65,7 @@ class NativeBatchNormBackward0(Node):
         db = column_sums(rows)
         dw = None
         if centred is not None:
-            dw = np.einsum("mc,mc->c", rows, centred)
-            dw *= inverse_std
+            dw = column_dots(rows, centred) * inverse_std
         scale = inverse_std if w is None else inverse_std * w
         dx = None
         if self.needs(0):
