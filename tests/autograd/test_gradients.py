@@ -9,7 +9,7 @@ import ddp
 from ddp.autograd.gradcheck import GradcheckError, gradcheck
 from ddp.autograd.ops.elementwise import exp
 from ddp.autograd.tensor import Tensor
-from tests.autograd.cases import CASES, Case, inputs
+from tests.autograd.cases import BINARY, CASES, Case, inputs
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -44,6 +44,19 @@ def test_a_frozen_operand_changes_nothing_for_the_other(case: Case, frozen: int)
         return tensors[1 - frozen].grad.array
 
     np.testing.assert_array_equal(gradient_of_the_other(True), gradient_of_the_other(False))
+
+
+PLAIN_BINARY = [case for case in CASES if case.name in dict(BINARY)]
+
+
+@pytest.mark.parametrize("case", PLAIN_BINARY, ids=lambda case: case.name)
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_no_work_is_done_for_a_frozen_operand(case: Case, frozen: int) -> None:
+    tensors = [Tensor(array, requires_grad=True) for array in inputs(case, np.float64)]
+    tensors[frozen].requires_grad = False
+    node = case.function(ddp, *tensors).grad_fn
+    gradients = node.backward(np.ones((3, 4)))
+    assert [gradient is None for gradient in gradients] == [frozen == 0, frozen == 1]
 
 
 def test_a_wrong_gradient_is_noticed_in_full_and_in_one_direction() -> None:

@@ -105,6 +105,21 @@ def test_nothing_is_recorded_inside_a_hook(lib: Lib) -> None:
     assert seen == [(False, False)]
 
 
+def test_a_hook_may_walk_another_graph(lib: Lib) -> None:
+    x, w = leaf(lib, 1.0), leaf(lib, 5.0)
+
+    def walk_another(grad: Any) -> Any:
+        with lib.enable_grad():
+            (w * w).backward()
+        return grad + w.grad
+
+    y = x * 2
+    y.register_hook(walk_another)
+    (y * 3).backward()
+    assert w.grad.tolist() == [10.0]
+    assert x.grad.tolist() == [26.0]
+
+
 def test_a_gradient_of_a_sum_is_not_written_to_in_a_hook(lib: Lib) -> None:
     x = leaf(lib, 1.0, 2.0)
     x.register_hook(lambda grad: grad.mul_(2))

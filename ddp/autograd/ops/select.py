@@ -157,7 +157,10 @@ class MaximumBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
-        return _to_the_taken(dy, a, b, a < b), _to_the_taken(dy, b, a, a > b)
+        return (
+            _to_the_taken(dy, a, b, a < b) if self.needs(0) else None,
+            _to_the_taken(dy, b, a, a > b) if self.needs(1) else None,
+        )
 
 
 class MinimumBackward0(Node):
@@ -167,7 +170,10 @@ class MinimumBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
-        return _to_the_taken(dy, a, b, a > b), _to_the_taken(dy, b, a, a < b)
+        return (
+            _to_the_taken(dy, a, b, a > b) if self.needs(0) else None,
+            _to_the_taken(dy, b, a, a < b) if self.needs(1) else None,
+        )
 
 
 def _to_the_taken(dy: Array, x: Array, other: Array, is_left: Array) -> Array:
