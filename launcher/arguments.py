@@ -66,6 +66,13 @@ def _add_worker(commands: _Commands) -> None:
     worker.add_argument(
         "--coordinator", required=True, metavar="ADDRESS", help="as in tcp://192.0.2.7:5555"
     )
+    worker.add_argument(
+        "--connect-timeout-s",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how long to look for a coordinator that has never answered; default: 60",
+    )
     worker.add_argument("--rank", type=int, metavar="R", help="the rank to have; default: any")
 
 

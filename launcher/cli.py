@@ -125,7 +125,7 @@ def _train_as_rank(arguments: argparse.Namespace) -> int:
 
 def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> int:
     from launcher.local import run_plan
-    from launcher.machine import local_address, usable_cores
+    from launcher.machine import local_address, python, usable_cores
     from launcher.plan import Run, describe, local_plan
 
     plan = local_plan(
@@ -137,7 +137,7 @@ def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> 
             overrides=tuple(arguments.set),
         ),
         address=local_address(),
-        python=sys.executable,
+        python=python(),
         environ=arguments.environ,
         cores=usable_cores(),
     )
@@ -158,7 +158,7 @@ def _coordinator(arguments: argparse.Namespace) -> int:
 def _worker(arguments: argparse.Namespace) -> int:
     from workers import worker
 
-    return worker.run(arguments.coordinator, arguments.rank)
+    return worker.run(arguments.coordinator, arguments.rank, arguments.connect_timeout_s)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

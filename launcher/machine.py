@@ -15,6 +15,16 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def python() -> list[str]:
+    """The command that starts a Python which finds the same packages as this one.
+
+    `python -m workers` would look into the current directory first, and a user's workers.py there
+    would be started in place of ours: -P leaves that out, unless it is where we come from.
+    """
+    is_here = os.getcwd() in sys.path or "" in sys.path
+    return [sys.executable] if is_here else [sys.executable, "-P"]
+
+
 def local_address() -> str:
     """An address for processes of this machine only.
 

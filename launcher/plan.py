@@ -54,13 +54,16 @@ class Run:
 
 
 def local_plan(
-    run: Run, *, address: str, python: str, environ: Mapping[str, str], cores: int
+    run: Run, *, address: str, python: Sequence[str], environ: Mapping[str, str], cores: int
 ) -> Plan:
-    """One coordinator that listens on `address`, and `run.workers` workers that call it."""
+    """One coordinator that listens on `address`, and `run.workers` workers that call it.
+
+    `python` is the interpreter to start them with, and its options.
+    """
     environment = {**one_thread(environ), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
     def process(role: str, label: str, *arguments: str) -> Process:
-        argv = (python, "-m", "workers", role, *arguments)
+        argv = (*python, "-m", "workers", role, *arguments)
         return Process(role=role, label=label, argv=argv, environment=environment)
 
     coordinator = process(COORDINATOR, COORDINATOR, *coordinator_arguments(run, address))

@@ -16,7 +16,8 @@ from launcher.cli import main
 from launcher.threads import THREAD_VARIABLES
 from tests.helpers.spawn import find_mpiexec, spawn
 
-CONFIG = str(Path(__file__).parents[2] / "configs" / "quick.toml")
+ROOT = Path(__file__).parents[2]
+CONFIG = str(ROOT / "configs" / "quick.toml")
 
 
 @pytest.fixture(autouse=True)
@@ -198,10 +199,22 @@ def test_the_doctor_finds_the_same_for_people_and_for_programs(
 
 def test_the_doctor_answers_when_numpy_is_broken(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise ImportError('libopenblas.so: no such file')")
-    root = str(Path(__file__).parents[2])
     done = spawn(
         [sys.executable, "-m", "launcher", "doctor"],
-        extra={"PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+        extra={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
     )
     assert done.returncode == 0
     assert "NumPy cannot be loaded: ImportError: libopenblas.so: no such file" in done.stdout
+
+
+@pytest.mark.slow  # real processes
+def test_a_users_file_called_workers_is_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text("print('not the one that was meant')")
+    ddp = "import sys; sys.path.remove(''); from launcher.cli import main; sys.exit(main())"
+    settings = ["--workers", "1", "--transport", "zeromq", "--set", "train.steps=1"]
+    argv = [sys.executable, "-c", ddp, "train", CONFIG, "--out", str(tmp_path / "run"), *settings]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "not the one" not in done.stderr
+    assert (tmp_path / "run" / "summary.json").exists()

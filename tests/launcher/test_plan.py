@@ -24,7 +24,11 @@ def plan_of(
         overrides=overrides,
     )
     return local_plan(
-        run, address="ipc://@here", python="/usr/bin/python3", environ=environ or {}, cores=2
+        run,
+        address="ipc://@here",
+        python=("/usr/bin/python3", "-P"),
+        environ=environ or {},
+        cores=2,
     )
 
 
@@ -37,7 +41,7 @@ def test_a_plan_is_one_coordinator_and_the_workers_asked_for() -> None:
 def test_a_worker_is_told_its_rank_and_where_the_coordinator_listens() -> None:
     plan = plan_of()
     assert plan.processes[1].argv == (
-        *("/usr/bin/python3", "-m", "workers", "worker"),
+        *("/usr/bin/python3", "-P", "-m", "workers", "worker"),
         *("--coordinator", "ipc://@here", "--rank", "0"),
     )
 
@@ -45,7 +49,7 @@ def test_a_worker_is_told_its_rank_and_where_the_coordinator_listens() -> None:
 def test_the_coordinator_gets_what_the_user_asked_for() -> None:
     plan = plan_of(resume=True, overrides=("seed=3", "optimizer.lr=0.1"))
     assert plan.processes[0].argv == (
-        *("/usr/bin/python3", "-m", "workers", "coordinator", "configs/digits.toml"),
+        *("/usr/bin/python3", "-P", "-m", "workers", "coordinator", "configs/digits.toml"),
         *("--listen", "ipc://@here", "--workers", "2", "--out", "runs/digits", "--resume"),
         *("--set", "seed=3", "--set", "optimizer.lr=0.1"),
     )
@@ -53,7 +57,7 @@ def test_the_coordinator_gets_what_the_user_asked_for() -> None:
 
 def test_a_file_name_that_looks_like_a_command_stays_one_argument() -> None:
     plan = plan_of(config="a b; rm -r $HOME.toml")
-    assert plan.processes[0].argv[4] == "a b; rm -r $HOME.toml"
+    assert plan.processes[0].argv[5] == "a b; rm -r $HOME.toml"
     last_line_of_coordinator = describe(plan).split("rank 0:")[0].strip().splitlines()[-1]
     assert tuple(shlex.split(last_line_of_coordinator)) == plan.processes[0].argv
 
