@@ -133,8 +133,7 @@ class _Supervisor:
     def _conclude(self) -> None:
         blame = self._state.blame
         if blame is None:
-            for child in self._children:
-                show(child.output.held, self._stderr)
+            self._show_what_was_held()
             return
         culprit = self._children[blame.index]
         if blame.is_verdict:  # the coordinator names a pid: perhaps one of ours, with a traceback
@@ -143,6 +142,12 @@ class _Supervisor:
         show(culprit.output.explanation(), self._stderr)
         name = f"{culprit.process.label} (host {socket.gethostname()}, pid {culprit.popen.pid}) "
         show([f"{SENTENCE}{'' if blame.is_verdict else name}{blame.cause}"], self._stderr)
+
+    def _show_what_was_held(self) -> None:
+        """Nobody is to blame. What was killed on request need not explain itself."""
+        for child in self._children:
+            if child.popen.returncode >= 0:
+                show(child.output.explanation() or child.output.held, self._stderr)
 
 
 @contextlib.contextmanager

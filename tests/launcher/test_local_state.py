@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launcher.local_state import (
     DRAIN_S,
@@ -198,3 +200,38 @@ def test_an_unknown_signal_has_a_number() -> None:
     state.handle(ended(W0, -40))
     assert state.blame is not None
     assert state.blame.cause == "was killed by signal 40"
+
+
+ENDS = st.tuples(
+    st.sampled_from([C, W0, W1, W2]),
+    st.sampled_from([0, 1, 2, 3, 130, 143, -signal.SIGKILL, -signal.SIGSEGV]),
+    st.floats(0.0, 4.0),  # seconds since the one before
+)
+
+
+@given(st.lists(ENDS, max_size=8))
+def test_however_they_end_a_failure_ends_everybody_and_one_is_to_blame(
+    story: list[tuple[int, int, float]],
+) -> None:
+    state, now_s, blamed, failures = run_of_three(), 0.0, None, 0
+
+    def carry_out(orders: list[Send]) -> None:
+        for order in orders:
+            assert order.signum == signal.SIGKILL, "nobody has asked for a stop"
+            state.handle(ended(order.index, -order.signum, now_s))
+
+    for index, code, pause_s in story:
+        now_s += pause_s
+        carry_out(state.handle(Tick(now_s)))
+        if index in state.running:
+            failures += code not in (0, 130, 143)
+            carry_out(state.handle(ended(index, code, now_s)))
+        blamed = blamed or state.blame
+        assert state.blame == blamed, "the earliest cause stays the cause"
+    while state.running and state.deadline_s is not None:  # nobody ends unless killed
+        now_s = state.deadline_s
+        carry_out(state.handle(Tick(now_s)))
+    if failures:
+        assert state.running == set()
+        assert state.blame is not None
+        assert state.exit_code in (1, 2)
