@@ -86,7 +86,7 @@ class _Supervisor:
         for key, _ in selector.select(self._patience_s()):
             if key.data is None:
                 self._read_signals()
-            elif not self._relay(key.data):
+            elif self._relay(key.data) == b"":
                 selector.unregister(key.fileobj)
         self._handle(Tick(time.monotonic()))
 
@@ -117,14 +117,14 @@ class _Supervisor:
                 self._show(child.output.end())
                 self._handle(Ended(index, returncode, child.output.last_words, time.monotonic()))
 
-    def _relay(self, child: _Child) -> bool:
-        """Show what is in the pipe of `child`; say whether there may be more, now or later."""
+    def _relay(self, child: _Child) -> bytes | None:
+        """Show what is in the pipe of `child`, and return it: b"" at its end, None for nothing."""
         try:
             data = os.read(child.pipe.fileno(), READ_BYTES)
         except BlockingIOError:
-            return False
+            return None
         self._show(child.output.feed(data))
-        return bool(data)
+        return data
 
     def _show(self, lines: list[str]) -> None:
         if self._state.blame is None:  # afterwards only the culprit's explanation is of interest
