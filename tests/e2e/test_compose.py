@@ -77,14 +77,17 @@ def test_containers_give_the_bits_of_one_process(workers: int, one_process: dict
     assert found["fingerprint"] == one_process["fingerprint"]
 
 
-def test_a_run_of_containers_that_was_killed_goes_on(one_process: dict[str, Any]) -> None:
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_a_run_of_containers_that_was_ended_goes_on(how: str, one_process: dict[str, Any]) -> None:
     compose("up", "--detach")
     argv = ["docker", "compose", "--project-name", PROJECT, "logs", "--follow", "coordinator"]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as logs:
         assert logs.stdout is not None
         past_a_checkpoint = any("after epoch 6" in line for line in logs.stdout)
-        compose("kill")
+        compose(how)
     assert past_a_checkpoint
+    ended_with = exit_codes()[f"{PROJECT}-coordinator-1"]
+    assert ended_with == {"kill": 137, "stop": 143}[how], "stopped: after a checkpoint"
     log = compose("up", "--scale", "worker=1")
     assert "going on after step" in log
     found = summary()
