@@ -111,7 +111,8 @@ class Replica:
         self._first_bad_loss: NonFinite | None = None
         self._reducer.begin_step()
         self._buffers.begin_step()
-        results = [self._compute_shard(step, s, batch) for s in range(*self._shards)]
+        with np.errstate(all="ignore"):  # as PyTorch: what is not finite is found and reported
+            results = [self._compute_shard(step, s, batch) for s in range(*self._shards)]
 
         start = perf_counter()
         self._slices = self._reducer.reduce(self._limit_s)

@@ -23,6 +23,9 @@ class Pulse(Generic[Peer]):
     def heard(self, peer: Peer, now_s: float) -> None:
         self._heard_s[peer] = now_s
 
+    def has_heard(self, peer: Peer) -> bool:
+        return peer in self._heard_s
+
     def forget(self, peer: Peer) -> None:
         self._heard_s.pop(peer, None)
 

@@ -40,14 +40,15 @@ def run(prepare: Prepare, resume: bool) -> int:
     `prepare` gives the configuration and the run directory; it is called on rank 0 only, from
     which the others learn the configuration. Raises CommError where there is no MPI.
     """
-    stop = StopFlag()
-    stop.install()
     world = open_world()
     watch = Watch(world)
     watch.start()
     try:
-        lead = world.rank == COORDINATOR_RANK
-        code = _lead(world, watch, stop, prepare, resume) if lead else _follow(world, watch, stop)
+        with StopFlag().listening() as stop:
+            if world.rank == COORDINATOR_RANK:
+                code = _lead(world, watch, stop, prepare, resume)
+            else:
+                code = _follow(world, watch, stop)
     except BaseException as error:
         traceback.print_exception(error)
         abort(1)

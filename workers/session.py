@@ -11,8 +11,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ddp.build import Task, build_task
@@ -40,9 +42,18 @@ class StopFlag:
     def __init__(self) -> None:
         self.name = ""
 
-    def install(self) -> None:
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._on_signal)
+    @contextmanager
+    def listening(self) -> Iterator[StopFlag]:
+        """Take the signals for a while; only the main thread can, elsewhere nothing happens."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name

@@ -17,9 +17,9 @@ def run(config: Config, out: Path, resume: bool) -> int:
     """Train; return the exit code. Raises DdpError for wrong input."""
     coordination = Coordination(config, 1, out, resume, "solo", sys.stdout)
     stop = StopFlag()
-    stop.install()
     link = EmbeddedLink(coordination, SoloMailbox())
     session = Session(link, lambda setup: SoloCommunicator(), stop)
-    leave = session.run(rank=0)
-    session.close()
+    with stop.listening():
+        leave = session.run(rank=0)
+        session.close()
     return report_end(coordination, leave.code)

@@ -26,12 +26,9 @@ def run(
     out: Path,
     resume: bool,
     stream: TextIO = sys.stdout,
-    stop: StopFlag | None = None,
 ) -> int:
-    """Train with `size` workers; return the exit code. Raises DdpError for wrong input.
-
-    `stop` hears signals if it is installed, which only the main thread may do.
-    """
+    """Train with `size` workers; return the exit code. Raises DdpError for wrong input."""
+    stop = StopFlag()
     coordination = Coordination(config, size, out, resume, "threads", stream)
     world = make_world(size)
     links = [
@@ -42,11 +39,12 @@ def run(
         _Rank(communicator, link, stop)
         for (communicator, _), link in zip(world, links, strict=True)
     ]
-    for rank in ranks[1:]:
-        rank.start()
-    ranks[0].run()
-    for rank in ranks[1:]:
-        rank.join()
+    with stop.listening():
+        for rank in ranks[1:]:
+            rank.start()
+        ranks[0].run()
+        for rank in ranks[1:]:
+            rank.join()
     return report_end(coordination, ranks[0].code)
 
 
@@ -57,7 +55,7 @@ class _Rank(threading.Thread):
         self,
         communicator: Communicator,
         link: EmbeddedLink | MailboxLink,
-        stop: StopFlag | None,
+        stop: StopFlag,
     ) -> None:
         super().__init__(name=f"rank {communicator.rank}", daemon=True)
         self._communicator = communicator

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from ddp.comm.communicator import Array, Communicator
 from ddp.comm.zeromq import Listener
@@ -26,11 +27,12 @@ from workers import messages as m
 from workers.heartbeat import Pulse
 from workers.link import Order, RunEnded
 from workers.session import Session, StopFlag
-from workers.worker_state import Parting
+from workers.worker_state import Leave, Parting
 
 CONNECT_LIMIT_S = 60.0  # how long a coordinator that has never answered is looked for
 BEAT_S = 1.0
 SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
+RECONNECT_S = 2.0  # how long a broken connection may take to come back
 GRACE_S = 3.0  # from the end of the run to the end of a process that does not notice
 LINGER_MS = 2000
 
@@ -41,31 +43,41 @@ def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONN
     Raises ConfigError for an address that is none.
     """
     context = zmq.Context()
-    member = secrets.token_hex(8)
-    stop = StopFlag()
-    stop.install()
     try:
-        listener = Listener(data_address(coordinator))
-        watch = Watch(context, coordinator, member, connect_limit_s)
-        link = SocketLink(context, coordinator, member, watch)
-
-        def join_mesh(setup: m.Setup) -> Communicator:
-            watch.configure(setup)
-            mesh = listener.connect(setup.rank, setup.addresses, bytes.fromhex(setup.token))
-            watch.on_end(mesh.cancel)
-            return mesh
-
-        session = Session(link, join_mesh, stop)
-        watch.start()
-        leave = session.run(listener.address, rank)
-        watch.stop()
-        session.close()
-        listener.close()
+        with StopFlag().listening() as stop:
+            leave = _take_part(context, coordinator, rank, connect_limit_s, stop)
     finally:
         context.destroy(linger=LINGER_MS)
     if leave.parting is Parting.ENDED:
         print(f"ddp: {leave.reason}", file=sys.stderr, flush=True)
     return leave.code
+
+
+def _take_part(
+    context: zmq.Context[Any],
+    coordinator: str,
+    rank: int | None,
+    connect_limit_s: float,
+    stop: StopFlag,
+) -> Leave:
+    member = secrets.token_hex(8)
+    listener = Listener(data_address(coordinator))
+    watch = Watch(context, coordinator, member, connect_limit_s)
+    link = SocketLink(context, coordinator, member, watch)
+
+    def join_mesh(setup: m.Setup) -> Communicator:
+        watch.configure(setup)
+        mesh = listener.connect(setup.rank, setup.addresses, bytes.fromhex(setup.token))
+        watch.on_end(mesh.cancel)
+        return mesh
+
+    session = Session(link, join_mesh, stop)
+    watch.start()
+    leave = session.run(listener.address, rank)
+    watch.stop()
+    session.close()
+    listener.close()
+    return leave
 
 
 def data_address(coordinator: str) -> str:
@@ -152,6 +164,8 @@ class Watch(threading.Thread):
         self._stopped = threading.Event()
         self._on_end: Callable[[CommError], None] = lambda error: None
         self._ended: RunEnded | None = None
+        self._started_s = 0.0
+        self._broken_s: float | None = None  # since when the connection is broken
 
     def configure(self, setup: m.Setup) -> None:
         """Take over the intervals of the run's configuration."""
@@ -175,31 +189,44 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        started_s = time.monotonic()
         socket = connect(self._context, self._coordinator, self._member, "beat")
-        answered = False
+        changes = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._started_s = time.monotonic()
         while not self._stopped.is_set() and self._ended is None:
             now_s = time.monotonic()
             if self._pulse.is_due(now_s):
                 socket.send_multipart(m.to_frames(m.Beat()))
             if socket.poll(100):
-                answered = True
                 self._pulse.heard("coordinator", now_s)
                 self._take(socket.recv_multipart())
-            elif not answered and now_s - started_s > self._connect_limit_s:
-                self._end(
-                    f"no coordinator answered at {self._coordinator} within "
-                    f"{self._connect_limit_s:g} s: is `ddp coordinator … --listen` running there?"
-                )
-            elif self._pulse.silent(now_s):
-                self._end(
-                    f"the coordinator at {self._coordinator} has been silent for "
-                    f"{self._pulse.limit_s:g} s: it has ended or cannot be reached"
-                )
+            while changes.poll(0):
+                event = recv_monitor_message(changes)["event"]
+                self._broken_s = now_s if event == zmq.EVENT_DISCONNECTED else None
+            self._check_life(now_s)
+        socket.disable_monitor()
         socket.close(linger=0)
         if self._ended is not None and not self._stopped.wait(GRACE_S):
             print(f"ddp: {self._ended}", file=sys.stderr, flush=True)
             os._exit(1)  # the main thread is deep in something that does not notice
+
+    def _check_life(self, now_s: float) -> None:
+        """End the run for this worker when the coordinator is gone."""
+        if self._broken_s is not None and now_s - self._broken_s > RECONNECT_S:
+            self._end(
+                f"the coordinator at {self._coordinator} closed the connection and did not come "
+                f"back within {RECONNECT_S:g} s: it has ended"
+            )
+        elif not self._pulse.has_heard("coordinator"):
+            if now_s - self._started_s > self._connect_limit_s:
+                self._end(
+                    f"no coordinator answered at {self._coordinator} within "
+                    f"{self._connect_limit_s:g} s: is `ddp coordinator … --listen` running there?"
+                )
+        elif self._pulse.silent(now_s):
+            self._end(
+                f"the coordinator at {self._coordinator} has been silent for "
+                f"{self._pulse.limit_s:g} s: it has ended or cannot be reached"
+            )
 
     def _take(self, frames: list[bytes]) -> None:
         try:

@@ -7,26 +7,22 @@ others must be gone within 5 s (a stopped worker is found by its heartbeat), the
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.faults import STEPS, write_config
-from tests.helpers.spawn import environment, find_mpiexec, kill_group
+from tests.helpers.runs import DDP, Run, assert_all_gone, ddp, fingerprint
+from tests.helpers.spawn import find_mpiexec
 
 pytestmark = pytest.mark.slow  # real processes: two to four seconds each
 
 TRANSPORTS = ["zeromq", pytest.param("mpi", marks=pytest.mark.mpi)]
 WORKERS = 3
 END_LIMIT_S = 5.0
-DDP = (sys.executable, "-m", "launcher")
 
 
 def command(transport: str, config: Path, out: Path, *more: str) -> list[str]:
@@ -36,94 +32,20 @@ def command(transport: str, config: Path, out: Path, *more: str) -> list[str]:
     return [*train, "--workers", str(WORKERS)]
 
 
-class Run:
-    """A training run under way, its output in a file."""
-
-    def __init__(self, argv: list[str], log: Path, out: Path) -> None:
-        self.log, self.out = log, out
-        with log.open("w") as file:
-            self.process = subprocess.Popen(
-                argv,
-                env=environment({"PYTHONUNBUFFERED": "1"}),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                text=True,
-            )
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def wait_for_step(self, step: int) -> None:
-        metrics = self.out / "metrics.jsonl"
-        self.wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= step)
-
-    def wait_until(self, is_so, limit_s: float = 30.0) -> None:  # type: ignore[no-untyped-def]
-        deadline_s = time.monotonic() + limit_s
-        while not is_so():
-            assert time.monotonic() < deadline_s, f"not within {limit_s} s:\n{self.text}"
-            assert self.process.poll() is None, f"it ended early:\n{self.text}"
-            time.sleep(0.01)
-
-    def pids(self) -> dict[int, int]:
-        """The worker processes by rank, as the run tells them."""
-        return {
-            int(r): int(p) for r, p in re.findall(r"rank (\d+) \([^,]+, pid (\d+)\)", self.text)
-        }
-
-    def end(self, limit_s: float) -> int:
-        try:
-            return self.process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"still running after {limit_s} s:\n{self.text}")
-        finally:
-            kill_group(self.process)  # type: ignore[arg-type]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def assert_all_gone(pids: dict[int, int], limit_s: float = 2.0) -> None:
-    deadline_s = time.monotonic() + limit_s
-    while any(is_alive(pid) for pid in pids.values()):
-        assert time.monotonic() < deadline_s, f"left behind: {pids}"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The fingerprint of the run that nothing happens to."""
     directory = tmp_path_factory.mktemp("undisturbed")
     config, out = write_config(directory), directory / "run"
-    subprocess.run(
-        [*DDP, "train", str(config), "--out", str(out), "--workers", "1"],
-        env=environment(),
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    done = ddp("train", config, "--out", out, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert f"finished {STEPS} steps" in done.stdout
     return fingerprint(out)
-
-
-def fingerprint(out: Path) -> str:
-    summary = json.loads((out / "summary.json").read_text())
-    assert summary["steps"] == STEPS
-    return str(summary["fingerprint"])
 
 
 def assert_resumes(config: Path, out: Path, expected: str) -> None:
     """The same command with --resume and another number of workers ends with the same bits."""
-    argv = [*DDP, "train", str(config), "--out", str(out), "--workers", "2", "--resume"]
-    done = subprocess.run(
-        argv, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = ddp("train", config, "--out", out, "--workers", "2", "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "going on after step" in done.stdout
     assert fingerprint(out) == expected
@@ -185,11 +107,7 @@ def test_an_exception_or_an_exit_in_one_worker_ends_the_run_and_is_told_once(
     assert_all_gone(pids)
     clean = write_config(tmp_path)  # the marker is there: the fault will not come again
     clean.write_text(clean.read_text().replace('fault = ""', f'fault = "{fault}"'))
-    assert_resumes_with_fault(clean, out, undisturbed)
-
-
-def assert_resumes_with_fault(config: Path, out: Path, expected: str) -> None:
-    assert_resumes(config, out, expected)
+    assert_resumes(clean, out, undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
