@@ -17,9 +17,10 @@ from ddp.checkpoint import RunDirectory, Snapshot
 from ddp.comm.communicator import Array
 from ddp.config import Config, differences, from_dict, resolve_shards
 from ddp.errors import CheckpointError, PeerProtocolError
-from workers import coordinator_state as c
+from workers import events as c
 from workers import messages as m
 from workers.assembly import Assembly, parts
+from workers.coordinator_state import CoordinatorState
 from workers.records import Records
 
 FIXED_WORLDS = ("solo", "threads", "mpi")
@@ -194,9 +195,9 @@ def _require_same_kernel(config: Config, snapshot: Snapshot) -> None:
         )
 
 
-def _initial_state(config: Config, size: int, snapshot: Snapshot | None) -> c.CoordinatorState:
+def _initial_state(config: Config, size: int, snapshot: Snapshot | None) -> CoordinatorState:
     token = secrets.token_hex(16)
     if snapshot is None:
-        return c.CoordinatorState(config, size, token)
+        return CoordinatorState(config, size, token)
     totals = c.Totals(**snapshot.state["totals"])
-    return c.CoordinatorState(config, size, token, snapshot.step, totals, resumed=True)
+    return CoordinatorState(config, size, token, snapshot.step, totals, resumed=True)

@@ -23,7 +23,7 @@ from ddp.config import Config
 from ddp.errors import ConfigError, DdpError, PeerProtocolError
 from workers import messages as m
 from workers.coordination import Coordination
-from workers.coordinator_state import HostFailed, Received, StopRequested
+from workers.events import HostFailed, Received, StopRequested
 from workers.heartbeat import Pulse
 from workers.hosting import report_end
 

@@ -8,9 +8,10 @@ committed steps and the totals of the epoch.
 
     JOINING --all there--> PREPARING --all ready--> STEPPING <--> BORDER --> LEAVING --> OVER
 
-Rules: everything that may change a decision is in here; time comes in as `Tick(now_s)`; what
-goes out is a list of instructions that `workers.coordination` carries out. A wait that can
-last has a limit (`_deadline_s`) and a sentence that says who is awaited.
+Rules: whatever changes a decision is in this file or in the pure functions it calls (`roster`:
+who may take part; `verdict`: what the reports of a step say). Time comes in as `Tick(now_s)`;
+what goes out is a list of instructions (`events`) that `workers.coordination` carries out. A
+wait that can last has a limit (`_deadline_s`) and a sentence that says who is awaited.
 """
 
 from __future__ import annotations
@@ -20,18 +21,35 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
 
 from ddp.comm.communicator import Array
 from ddp.config import Config, to_dict
 from ddp.data.order import steps_per_epoch
-from ddp.evaluate import BatchResult, summarize
+from ddp.evaluate import summarize
 from ddp.optim.schedule import learning_rate
-from ddp.train import Seconds
-from ddp.version import VERSION
 from workers import messages as m
-
-Member: TypeAlias = str  # how the transport knows a worker: any text
+from workers import roster, verdict
+from workers.events import (
+    Announce,
+    Begin,
+    CheckpointWritten,
+    End,
+    Event,
+    HostFailed,
+    Instruction,
+    Lost,
+    Member,
+    Received,
+    RecordEvaluation,
+    RecordStep,
+    Send,
+    SendCheckpoint,
+    StopRequested,
+    Tick,
+    Totals,
+    WriteCheckpoint,
+)
+from workers.roster import Worker
 
 SUSPICION_S = 1.0  # how long a lost worker's own last words are waited for
 LEAVING_LIMIT_S = 5.0  # how long Goodbyes are awaited before the run ends without them
@@ -44,167 +62,6 @@ class Phase(Enum):
     BORDER = "between steps"
     LEAVING = "waiting for workers to leave"
     OVER = "over"
-
-
-# -- events -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of a worker's."""
-
-    member: Member
-    message: m.FromWorker
-    arrays: Sequence[Array] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A worker is gone or silent; `cause` completes 'rank 1 …'."""
-
-    member: Member
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """This process was asked to end."""
-
-    signal: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointWritten:
-    """The checkpoint ordered last is on disk, whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostFailed:
-    """The coordinator's own process cannot go on (a full disk, say)."""
-
-    cause: str
-    by_user: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time, in seconds of a clock that never goes back."""
-
-    now_s: float
-
-
-Event: TypeAlias = Received | Lost | StopRequested | CheckpointWritten | HostFailed | Tick
-
-
-# -- instructions -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    member: Member
-    message: m.FromCoordinator
-
-
-@dataclass(frozen=True, slots=True)
-class SendCheckpoint:
-    """Send the state the run resumes from to `member`, as StatePart … StateSent."""
-
-    member: Member
-
-
-@dataclass(frozen=True, slots=True)
-class RecordStep:
-    """One line of metrics: a step is committed on every worker."""
-
-    step: int
-    epoch: int
-    loss: float
-    correct: int | None
-    samples: int
-    norm: float
-    clip: float
-    lr: float
-    applied: bool
-    seconds: tuple[dict[str, float], ...]  # by rank: forward, backward, waiting, optimizer
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEvaluation:
-    """The test set's mean loss and the share of right answers (None: not a classification)."""
-
-    step: int
-    loss: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class WriteCheckpoint:
-    """All parts of the state after `step` steps have arrived: write them."""
-
-    step: int
-    totals: Totals
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Tell the people."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """Training begins (or goes on) at `step` of `total_steps`, `epoch_steps` to an epoch."""
-
-    step: int
-    total_steps: int
-    epoch_steps: int
-    workers: tuple[str, ...] = ()  # by rank: "rank 0 (host, pid 123)"
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The run is over. `problem` is empty when it went well."""
-
-    code: int
-    problem: str = ""
-
-
-Instruction: TypeAlias = (
-    Send | SendCheckpoint | RecordStep | RecordEvaluation | WriteCheckpoint | Announce | Begin | End
-)
-
-
-# -- the state --------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Totals:
-    """Sums over the steps of the epoch in progress; part of a checkpoint."""
-
-    loss: float = 0.0  # of samples' losses
-    correct: int = 0
-    samples: int = 0
-
-
-@dataclass(slots=True)
-class Worker:
-    """What is known of one worker."""
-
-    member: Member
-    hello: m.Hello
-    rank: int = -1
-    ready: m.Ready | None = None
-    report: m.StepReport | None = None
-    sums_of_squares: Array | None = None
-    optimizer_s: float | None = None  # of the step last ordered; None: not committed yet
-    batches: tuple[BatchResult, ...] | None = None
-    state_sent: bool = False
-    left: bool = False
-
-    def __str__(self) -> str:
-        name = f"rank {self.rank}" if self.rank >= 0 else "a worker"
-        return f"{name} ({self.hello.host}, pid {self.hello.pid})"
 
 
 @dataclass(slots=True)
@@ -357,7 +214,12 @@ class CoordinatorState:
     # -- joining and preparing --
 
     def _on_hello(self, member: Member, hello: m.Hello) -> list[Instruction]:
-        reason = self._reason_to_refuse(member, hello)
+        reason = roster.reason_to_refuse(
+            hello,
+            self.workers.values(),
+            self.size,
+            self.config.cluster.allow_other_kernel,
+        )
         if reason and self.fixed:
             return self._fail(Worker(member, hello), reason)
         if reason:
@@ -368,36 +230,9 @@ class CoordinatorState:
         self.workers[member] = Worker(member, hello)
         if len(self.workers) < self.size:
             return []
-        self._assign_ranks()
+        roster.assign_ranks(self.workers.values())
         self._enter(Phase.PREPARING)
         return [i for worker in self.by_rank for i in self._set_up(worker)]
-
-    def _reason_to_refuse(self, member: Member, hello: m.Hello) -> str:
-        if hello.version != VERSION:
-            return (
-                f"it runs ddp {hello.version}, the coordinator {VERSION}: "
-                "install the same version on both"
-            )
-        if self.phase is not Phase.JOINING or member in self.workers:
-            return f"the run has all of its {self.size} workers"
-        taken = {worker.hello.rank: worker for worker in self.workers.values()}
-        if hello.rank is not None and (hello.rank in taken or not 0 <= hello.rank < self.size):
-            return f"rank {hello.rank} is taken or outside 0 … {self.size - 1}"
-        kernels = {worker.hello.kernel for worker in self.workers.values()}
-        if kernels - {hello.kernel} and not self.config.cluster.allow_other_kernel:
-            return (
-                f"its BLAS kernel is {hello.kernel}, the others run {min(kernels)}, which gives "
-                "other bits: pin one with OPENBLAS_CORETYPE on every host, or set "
-                "cluster.allow_other_kernel = true"
-            )
-        return ""
-
-    def _assign_ranks(self) -> None:
-        """Those that asked for a rank have it; the others fill the gaps as they came."""
-        asked = {w.hello.rank for w in self.workers.values()}
-        free = iter(rank for rank in range(self.size) if rank not in asked)
-        for worker in self.workers.values():
-            worker.rank = next(free) if worker.hello.rank is None else worker.hello.rank
 
     def _set_up(self, worker: Worker) -> list[Instruction]:
         setup = m.Setup(
@@ -415,17 +250,8 @@ class CoordinatorState:
         worker.ready = ready
         if self._awaited():
             return []
-        first = self.by_rank[0]
-        for other in self.by_rank[1:]:
-            for name, ours, theirs in (
-                ("model", _ready(first).plan, _ready(other).plan),
-                ("initial state", _ready(first).state, _ready(other).state),
-                ("training data", _ready(first).train_samples, _ready(other).train_samples),
-            ):
-                if ours != theirs:
-                    cause = f"its {name} differs from that of {first}: {theirs} instead of {ours}"
-                    return self._fail(other, cause)
-        return self._begin(ready.train_samples)
+        difference = roster.first_difference(self.by_rank)
+        return self._fail(*difference) if difference else self._begin(ready.train_samples)
 
     def _begin(self, train_samples: int) -> list[Instruction]:
         train = self.config.train
@@ -453,68 +279,38 @@ class CoordinatorState:
         """All reports are in: decide on the step."""
         if self._awaited():
             return []
-        culprit = self._first_non_finite()
-        norm = self._global_norm()
-        apply = culprit is None and math.isfinite(norm)
-        self.ledger = self._entry(norm, apply)
+        norm = verdict.global_norm(self.by_rank)
+        problem = verdict.first_non_finite(self.by_rank)
+        if not problem and not math.isfinite(norm):
+            problem = "the sum of the shards' gradients overflows, though each one is finite"
+        self.ledger = self._entry(norm, apply=not problem)
         self.step += 1
         self._tasks = self._border_tasks()
         commit = m.Commit(
             step=self.ledger.step,
-            apply=apply,
+            apply=self.ledger.applied,
             lr=self.ledger.lr,
             clip=self.ledger.clip,
-            unused=self._unused_everywhere(),
+            unused=verdict.unused_everywhere(self.by_rank),
             go_on=not self._tasks,
         )
         for worker in self.workers.values():
             worker.optimizer_s, worker.report = None, None
-        if self._tasks:
-            self._enter(Phase.BORDER)
-        else:
-            self._enter(Phase.STEPPING)
-        skipped = [] if apply else [Announce(self._why_skipped(culprit, norm))]
-        return [*self._to_all(commit), *skipped]
-
-    def _first_non_finite(self) -> tuple[Worker, int, str] | None:
-        """Whose value was not finite first, in the order of shards: (worker, shard, where)."""
-        found = [
-            (worker, *worker.report.non_finite)
-            for worker in self.by_rank
-            if worker.report is not None and worker.report.non_finite is not None
-        ]
-        return min(found, key=lambda item: item[1], default=None)
-
-    def _why_skipped(self, culprit: tuple[Worker, int, str] | None, norm: float) -> str:
-        assert self.ledger is not None
-        start = f"step {self.ledger.step} is skipped on every worker: "
-        if culprit is None:
-            return f"{start}the global gradient norm is {norm}, though every shard's was finite"
-        worker, shard, where = culprit
-        return f"{start}not finite first in {where}, shard {shard}, on {worker}"
-
-    def _global_norm(self) -> float:
-        """The 2-norm of the whole gradient.
-
-        fsum rounds once, so the result depends neither on the order nor on who summed what.
-        """
-        squares = [w.sums_of_squares for w in self.by_rank if w.sums_of_squares is not None]
-        values = [value for array in squares for value in array.tolist()]
-        return math.sqrt(math.fsum(values)) if all(map(math.isfinite, values)) else math.nan
+        self._enter(Phase.BORDER if self._tasks else Phase.STEPPING)
+        skipped = f"step {self.ledger.step} is skipped on every worker: {problem}"
+        return [*self._to_all(commit), *([Announce(skipped)] if problem else [])]
 
     def _entry(self, norm: float, apply: bool) -> RecordStep:
         """What the ledger says of the step that is now decided."""
-        reports = [worker.report for worker in self.by_rank if worker.report is not None]
-        shards = sorted((s for r in reports for s in r.shards), key=lambda s: s.shard)
-        loss = math.fsum(s.loss * s.samples for s in shards)
-        samples = sum(s.samples for s in shards)
-        correct = [s.correct for s in shards if s.correct is not None]
+        shards = verdict.all_shards(self.by_rank)
+        loss = math.fsum(shard.loss * shard.samples for shard in shards)
+        samples = sum(shard.samples for shard in shards)
+        correct = [shard.correct for shard in shards if shard.correct is not None]
         if self.step % self._epoch_steps == 0:
             self.totals = Totals()
         self.totals.loss += loss
         self.totals.samples += samples
         self.totals.correct += sum(correct)
-        max_norm = self.config.train.clip_norm
         return RecordStep(
             step=self.step,
             epoch=self.step // self._epoch_steps,
@@ -522,10 +318,10 @@ class CoordinatorState:
             correct=sum(correct) if correct else None,
             samples=samples,
             norm=norm,
-            clip=1.0 if max_norm is None else clip_coefficient(norm, max_norm),
+            clip=verdict.clip_coefficient(norm, self.config.train.clip_norm),
             lr=self._learning_rate(),
             applied=apply,
-            seconds=tuple(_seconds(report.seconds) for report in reports),
+            seconds=tuple(verdict.seconds(worker) for worker in self.by_rank),
         )
 
     def _learning_rate(self) -> float:
@@ -533,10 +329,6 @@ class CoordinatorState:
         return learning_rate(
             schedule.name, base_lr, self.step, self._total_steps, **schedule.arguments()
         )
-
-    def _unused_everywhere(self) -> tuple[int, ...]:
-        unused = [set(worker.report.unused) for worker in self.by_rank if worker.report]
-        return tuple(sorted(set.intersection(*unused)))
 
     def _on_committed(self) -> list[Instruction]:
         times = [worker.optimizer_s for worker in self.by_rank]
@@ -663,21 +455,3 @@ class CoordinatorState:
 
     def _to_all(self, message: m.FromCoordinator) -> list[Instruction]:
         return [Send(worker.member, message) for worker in self.by_rank]
-
-
-def clip_coefficient(norm: float, max_norm: float) -> float:
-    """min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_."""
-    return min(1.0, max_norm / (norm + 1e-6))
-
-
-def _ready(worker: Worker) -> m.Ready:
-    assert worker.ready is not None
-    return worker.ready
-
-
-def _seconds(seconds: Seconds) -> dict[str, float]:
-    return {
-        "forward": seconds.forward,
-        "backward": seconds.backward,
-        "waiting": seconds.waiting,
-    }

@@ -15,7 +15,7 @@ from ddp.comm.communicator import Array, Mailbox
 from ddp.errors import CommError, PeerProtocolError
 from workers import messages as m
 from workers.coordination import Coordination
-from workers.coordinator_state import Received
+from workers.events import Received
 
 COORDINATOR_RANK = 0
 Order = tuple[m.FromCoordinator, Sequence[Array]]

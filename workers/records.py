@@ -15,7 +15,7 @@ import msgspec
 from ddp.checkpoint import Snapshot, fingerprint
 from ddp.config import Config, to_dict
 from ddp.metrics import MetricsLog, Summary, write_summary
-from workers import coordinator_state as c
+from workers import events as c
 from workers.progress import Progress, Standing
 
 

@@ -12,17 +12,16 @@ from ddp.evaluate import BatchResult
 from ddp.train import Seconds, ShardResult
 from ddp.version import VERSION
 from workers import messages as m
-from workers.coordinator_state import (
+from workers.coordinator_state import CoordinatorState, Phase
+from workers.events import (
     Announce,
     Begin,
     CheckpointWritten,
-    CoordinatorState,
     End,
     Event,
     HostFailed,
     Instruction,
     Lost,
-    Phase,
     Received,
     RecordEvaluation,
     RecordStep,
@@ -32,8 +31,8 @@ from workers.coordinator_state import (
     Tick,
     Totals,
     WriteCheckpoint,
-    clip_coefficient,
 )
+from workers.verdict import clip_coefficient
 
 SAMPLES = 20  # two steps an epoch
 

@@ -1,0 +1,83 @@
+"""The workers of a run as the coordinator knows them, and who may be one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ddp.comm.communicator import Array
+from ddp.evaluate import BatchResult
+from ddp.version import VERSION
+from workers import messages as m
+from workers.events import Member
+
+
+@dataclass(slots=True)
+class Worker:
+    """What is known of one worker."""
+
+    member: Member
+    hello: m.Hello
+    rank: int = -1
+    ready: m.Ready | None = None
+    report: m.StepReport | None = None
+    sums_of_squares: Array | None = None
+    optimizer_s: float | None = None  # of the step last ordered; None: not committed yet
+    batches: tuple[BatchResult, ...] | None = None
+    state_sent: bool = False
+    left: bool = False
+
+    def __str__(self) -> str:
+        name = f"rank {self.rank}" if self.rank >= 0 else "a worker"
+        return f"{name} ({self.hello.host}, pid {self.hello.pid})"
+
+
+def reason_to_refuse(
+    hello: m.Hello, joined: Collection[Worker], size: int, any_kernel: bool
+) -> str:
+    """Why a worker cannot join those `joined` in a run of `size`; empty if it can.
+
+    `any_kernel`: let in a BLAS kernel that differs from the others'.
+    """
+    if hello.version != VERSION:
+        return (
+            f"it runs ddp {hello.version}, the coordinator {VERSION}: "
+            "install the same version on both"
+        )
+    if len(joined) == size:
+        return f"the run has all of its {size} workers"
+    taken = {worker.hello.rank for worker in joined}
+    if hello.rank is not None and (hello.rank in taken or not 0 <= hello.rank < size):
+        return f"rank {hello.rank} is taken or outside 0 … {size - 1}"
+    kernels = {worker.hello.kernel for worker in joined}
+    if kernels - {hello.kernel} and not any_kernel:
+        return (
+            f"its BLAS kernel is {hello.kernel}, the others run {min(kernels)}, which gives "
+            "other bits: pin one with OPENBLAS_CORETYPE on every host, or set "
+            "cluster.allow_other_kernel = true"
+        )
+    return ""
+
+
+def assign_ranks(workers: Collection[Worker]) -> None:
+    """Those that asked for a rank have it; the others fill the gaps as they came."""
+    asked = {worker.hello.rank for worker in workers}
+    free = iter(rank for rank in range(len(workers)) if rank not in asked)
+    for worker in workers:
+        worker.rank = next(free) if worker.hello.rank is None else worker.hello.rank
+
+
+def first_difference(workers: Sequence[Worker]) -> tuple[Worker, str] | None:
+    """The first worker that built something else than rank 0, and what; None: all are alike."""
+    first = workers[0]
+    for other in workers[1:]:
+        assert first.ready is not None
+        assert other.ready is not None
+        for name, ours, theirs in (
+            ("model", first.ready.plan, other.ready.plan),
+            ("initial state", first.ready.state, other.ready.state),
+            ("training data", first.ready.train_samples, other.ready.train_samples),
+        ):
+            if ours != theirs:
+                return other, f"its {name} differs from that of {first}: {theirs} against {ours}"
+    return None
