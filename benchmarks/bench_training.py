@@ -88,9 +88,7 @@ def measure(config: Path, workers: int, transport: str) -> dict[str, Any]:
     """One run from the command to its end."""
     with tempfile.TemporaryDirectory(prefix="ddp-bench-") as directory:
         out = Path(directory) / "run"
-        load = os.getloadavg()[
-            0
-        ]  # of the last minute: over the number of cores the machine is busy
+        load = os.getloadavg()[0]
         started_s = time.perf_counter()
         process = subprocess.Popen(
             command(config, workers, transport, out),
