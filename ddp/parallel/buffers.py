@@ -101,10 +101,10 @@ class BufferAverage:
 
     def _add_change(self, change: Array) -> None:
         position = 0
-        for place in self._float:
+        for place, start in zip(self._float, self._start, strict=False):
             array = _array(place)
             part = change[position : position + array.size].reshape(array.shape)
-            np.copyto(array, array + part, casting="same_kind")
+            np.copyto(array, start + part, casting="same_kind")  # not array: two may share it
             position += array.size
 
 
