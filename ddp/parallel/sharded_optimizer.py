@@ -72,8 +72,10 @@ class ShardedOptimizer:
         blocks = self._owned[bucket.index][self._comm.rank]
         for segment in join_blocks(blocks):
             lo = segment.flat - blocks[0].flat
-            tensor = Tensor(self._flat[segment.flat : segment.flat_stop])
-            yield segment, tensor, gradient[lo : lo + segment.size]
+            # A scalar stays one, so that its state has the shape it will be loaded with.
+            shape = (segment.size,) if self._shapes[segment.parameter] else ()
+            tensor = Tensor(self._flat[segment.flat : segment.flat_stop].reshape(shape))
+            yield segment, tensor, gradient[lo : lo + segment.size].reshape(shape)
 
     def step(
         self, slices: Sequence[Array], lr: float, clip: float, unused: Collection[int]
