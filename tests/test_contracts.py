@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -70,3 +72,12 @@ def test_a_planted_violation_is_caught(contract: str, tree: Path) -> None:
     path = tree / file
     path.write_text(f"{path.read_text()}\n\ndef planted() -> None:\n    {line}\n")
     assert f"{contract} BROKEN" in lint_imports(tree)
+
+
+def test_no_module_is_in_an_import_cycle() -> None:
+    """At run time; imports for the type checker alone are left out."""
+    graph = grimp.build_graph(
+        "ddp", "workers", "launcher", exclude_type_checking_imports=True, cache_dir=None
+    )
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names a cycle

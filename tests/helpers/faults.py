@@ -24,22 +24,22 @@ args = {{ fault = "{fault}", marker = "{marker}" }}
 name = "Adam"
 lr = 0.01
 [train]
-epochs = 200
+epochs = 100
 global_batch = 12
 shards = 4
 clip_norm = 1.0
-evaluate_every_epochs = 100
+evaluate_every_epochs = 50
 [checkpoint]
 every_steps = 7
 [cluster]
 heartbeat_s = 0.3
 heartbeat_timeout_s = 2.0
 """
-STEPS = 400
+STEPS = 200
 
 
 class Harmful:
-    """Reads like `blobs`; the first worker to read its 150th batch does `fault`."""
+    """Reads like `blobs`; the first worker to read its 80th batch does `fault`."""
 
     def __init__(self, inner: ArrayDataset, fault: str, marker: str) -> None:
         self._inner, self._fault, self._marker = inner, fault, marker
@@ -50,7 +50,7 @@ class Harmful:
 
     def fetch(self, indices: NDArray[np.int64]) -> tuple[Any, Any]:
         self._reads += 1
-        if self._fault and self._reads == 150 and self._is_first():
+        if self._fault and self._reads == 80 and self._is_first():
             if self._fault == "exit":
                 sys.exit(0)
             raise ValueError("this sample is beyond repair")
