@@ -81,6 +81,7 @@ class CoordinatorState:
     _tasks: list[Callable[[], list[Instruction]]] = field(default_factory=list)
     _stop: str = ""  # the signal that asked for the end, and of whom
     _suspicion: tuple[Worker, str] | None = None
+    _skipped: int = 0  # steps in a row
     _code: int = 0
     _saved: int = -1  # the step whose checkpoint was ordered last
     _total_steps: int = 0
@@ -285,6 +286,9 @@ class CoordinatorState:
             problem = "the sum of the shards' gradients overflows, though each one is finite"
         self.ledger = self._entry(norm, apply=not problem)
         self.step += 1
+        self._skipped = self._skipped + 1 if problem else 0
+        if self._skipped > self.config.train.skip_limit:
+            return self._fail(None, self._diverged(problem))
         self._tasks = self._border_tasks()
         commit = m.Commit(
             step=self.ledger.step,
@@ -300,17 +304,24 @@ class CoordinatorState:
         skipped = f"step {self.ledger.step} is skipped on every worker: {problem}"
         return [*self._to_all(commit), *([Announce(skipped)] if problem else [])]
 
+    def _diverged(self, problem: str) -> str:
+        return (
+            f"{self._skipped} steps in a row were {problem} (train.skip_limit): training has "
+            "diverged; a smaller optimizer.lr or train.clip_norm may help"
+        )
+
     def _entry(self, norm: float, apply: bool) -> RecordStep:
         """What the ledger says of the step that is now decided."""
         shards = verdict.all_shards(self.by_rank)
-        loss = math.fsum(shard.loss * shard.samples for shard in shards)
+        loss = verdict.exact_sum(shard.loss * shard.samples for shard in shards)
         samples = sum(shard.samples for shard in shards)
         correct = [shard.correct for shard in shards if shard.correct is not None]
         if self.step % self._epoch_steps == 0:
             self.totals = Totals()
-        self.totals.loss += loss
-        self.totals.samples += samples
-        self.totals.correct += sum(correct)
+        if apply:  # what was skipped has no part in the epoch's mean
+            self.totals.loss += loss
+            self.totals.samples += samples
+            self.totals.correct += sum(correct)
         return RecordStep(
             step=self.step,
             epoch=self.step // self._epoch_steps,

@@ -24,6 +24,14 @@ class Totals:
     correct: int = 0
     samples: int = 0
 
+    @property
+    def mean_loss(self) -> float | None:
+        return self.loss / self.samples if self.samples else None
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.samples if self.samples else None
+
 
 # -- events -----------------------------------------------------------------------------------
 

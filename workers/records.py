@@ -46,8 +46,7 @@ class Records:
         """Say where training begins. Nothing is written before all workers are ready."""
         self._step = 0 if snapshot is None else snapshot.step
         if snapshot is not None:
-            totals = snapshot.state["totals"]
-            self._train_loss = totals["loss"] / max(totals["samples"], 1)
+            self._train_loss = c.Totals(**snapshot.state["totals"]).mean_loss
             self.announce(f"going on after step {snapshot.step}, from {self._out}")
         elif resume:
             self.announce(f"no checkpoint in {self._out} yet: beginning at step 0")
@@ -70,8 +69,7 @@ class Records:
         assert self._log is not None
         self._step = record.step + 1
         self._samples += record.samples
-        self._train_loss = totals.loss / totals.samples
-        accurate = record.correct is not None
+        self._train_loss = totals.mean_loss
         self._log.write(_row(record))
         self._progress.update(
             Standing(
@@ -79,8 +77,8 @@ class Records:
                 total_steps=self._begin.total_steps,
                 epoch=record.epoch + 1,
                 epochs=-(-self._begin.total_steps // self._begin.epoch_steps),
-                loss=self._train_loss,
-                accuracy=totals.correct / totals.samples if accurate else None,
+                loss=record.loss if totals.mean_loss is None else totals.mean_loss,
+                accuracy=None if record.correct is None else totals.accuracy,
                 samples=self._samples,
             )
         )

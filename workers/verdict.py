@@ -7,7 +7,7 @@ of the reports nor on who computed what.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ddp.train import ShardResult
 from workers import messages as m
@@ -24,7 +24,13 @@ def global_norm(workers: Sequence[Worker]) -> float:
     """The 2-norm of the whole gradient, from the sums of squares of all blocks; NaN if one is."""
     arrays = [worker.sums_of_squares for worker in workers if worker.sums_of_squares is not None]
     squares = [square for array in arrays for square in array.tolist()]
-    return math.sqrt(math.fsum(squares)) if all(map(math.isfinite, squares)) else math.nan
+    return math.sqrt(exact_sum(squares))
+
+
+def exact_sum(values: Iterable[float]) -> float:
+    """The sum of finite values, rounded once; NaN if one is not finite."""
+    terms = list(values)
+    return math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan
 
 
 def clip_coefficient(norm: float, max_norm: float | None) -> float:

@@ -496,3 +496,25 @@ def test_a_thousand_workers_take_a_step() -> None:
     commits = sent(run.report(0))
     assert len(commits) == 1000
     assert all(isinstance(commit, m.Commit) for commit in commits)
+
+
+def test_skipped_steps_have_no_part_in_the_mean_loss_of_the_epoch() -> None:
+    run = Run()
+    run.begin()
+    bad = (ShardResult(0, math.nan, 0, 3),)
+    run.report(0, squares=math.nan, shards=bad, non_finite=(0, "the loss"))
+    assert run.state.totals == Totals()
+    assert run.state.totals.mean_loss is None
+    assert run.state.ledger is not None
+    assert math.isnan(run.state.ledger.loss)
+
+
+def test_a_run_that_skips_too_many_steps_in_a_row_has_diverged() -> None:
+    run = Run(start=config(train={"steps": 9, "skip_limit": 1}, checkpoint={"every_epochs": 9}))
+    run.begin()
+    run.report(0, squares=math.nan, non_finite=(0, "the loss"))
+    run.commit(0)
+    *_, end = run.report(1, squares=math.nan, non_finite=(0, "the loss"))
+    assert isinstance(end, End)
+    assert end.code == 1
+    assert end.problem.startswith("2 steps in a row were not finite first in the loss")
