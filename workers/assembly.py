@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -18,10 +20,26 @@ PART_BYTES = 16 << 20  # one message of state; bounds the memory a message costs
 
 @dataclass(slots=True)
 class _Growing:
-    """An array of which `missing` elements have yet to come."""
+    """An array, and which of its elements have come, as sorted stretches (start, stop)."""
 
     array: Array
-    missing: int
+    came: list[tuple[int, int]] = field(default_factory=list)
+
+    def put(self, start: int, values: Array) -> bool:
+        """Fill a stretch; False when part of it has come before."""
+        stretch = (start, start + values.size)
+        place = bisect(self.came, stretch)
+        neighbours = [*self.came[max(place - 1, 0) : place], stretch, *self.came[place : place + 1]]
+        if any(left[1] > right[0] for left, right in pairwise(neighbours)):
+            return False
+        self.array.reshape(-1)[slice(*stretch)] = values
+        if values.size:
+            self.came.insert(place, stretch)
+        return True
+
+    @property
+    def missing(self) -> int:
+        return self.array.size - sum(stop - start for start, stop in self.came)
 
 
 class Assembly:
@@ -41,12 +59,14 @@ class Assembly:
                 f"{part.start} on, of an array of shape {part.shape}"
             )
         if part.name not in known:
-            known[part.name] = _Growing(np.empty(part.shape, array.dtype), size)
+            known[part.name] = _Growing(np.empty(part.shape, array.dtype))
         whole = known[part.name]
         if whole.array.shape != part.shape or whole.array.dtype != array.dtype:
             raise PeerProtocolError(f"the ranks disagree on the shape of {part.kind}/{part.name}")
-        whole.array.reshape(-1)[part.start : part.start + array.size] = array
-        whole.missing -= array.size
+        if not whole.put(part.start, array):
+            raise PeerProtocolError(
+                f"the state part {part.kind}/{part.name} from {part.start} on has come before"
+            )
 
     def take(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """The model's and the optimizer's arrays; what was assembled is forgotten.
