@@ -143,9 +143,9 @@ def test_the_state_has_the_names_and_shapes_of_the_parameters() -> None:
 
 
 def test_a_rank_that_owns_nothing_takes_part_and_holds_no_state() -> None:
-    """Two blocks and four small parameters on 40 ranks leave most with empty hands."""
-    ranks = run_world(40, one_rank, "adamw", range(2))
-    assert sum(not parts for _, parts in ranks) > 30
+    """Two blocks and four small parameters on 12 ranks leave some with empty hands."""
+    ranks = run_world(12, one_rank, "adamw", range(2))
+    assert sum(not parts for _, parts in ranks) >= 6
     for trained, _ in ranks:
         np.testing.assert_array_equal(trained[2], plain("adamw", range(2))[2])
 
