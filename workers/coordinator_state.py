@@ -431,7 +431,8 @@ class CoordinatorState:
 
     def _end(self) -> list[Instruction]:
         self._enter(Phase.OVER, math.inf)
-        return [End(self._code, self._stop)]
+        how_to_go_on = f": stopped after step {self.step}, --resume goes on from there"
+        return [End(self._code, self._stop and self._stop + how_to_go_on)]
 
     def _on_lost(self, member: Member, cause: str) -> list[Instruction]:
         worker = self.workers.get(member)
