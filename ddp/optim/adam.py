@@ -9,7 +9,13 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim import updates
-from ddp.optim.optimizer import Optimizer, ParamGroup, check_at_least_zero
+from ddp.optim.optimizer import (
+    Optimizer,
+    ParamGroup,
+    check_at_least_zero,
+    check_betas,
+    check_hints,
+)
 from ddp.optim.pieces import pieces
 
 
@@ -32,13 +38,16 @@ class Adam(Optimizer):
         *,
         foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
-        for position, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {position}: {beta}")
+        check_betas(betas)
+        check_hints(
+            capturable=capturable, differentiable=differentiable, foreach=foreach, fused=fused
+        )
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -47,6 +56,8 @@ class Adam(Optimizer):
             "amsgrad": amsgrad,
             "maximize": maximize,
             "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
             "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
@@ -102,6 +113,8 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         super().__init__(
@@ -113,6 +126,8 @@ class AdamW(Adam):
             amsgrad,
             foreach=foreach,
             maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
             fused=fused,
             decoupled_weight_decay=True,
         )

@@ -18,12 +18,13 @@ from typing import Any
 
 from ddp.autograd.grad_mode import enable_grad
 from ddp.autograd.tensor import Tensor
+from ddp.optim.hooks import OptimizerHooks
 from ddp.optim.pieces import Scratch
 
 ParamGroup = dict[str, Any]
 
 
-class Optimizer:
+class Optimizer(OptimizerHooks):
     """Base of all optimizers.
 
     `params` is an iterable of tensors, of `(name, tensor)` pairs, or of group dicts with the key
@@ -39,6 +40,7 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or "
                 f"dicts, but got {type(params)}"
             )
+        super().__init__()
         self.defaults = defaults
         self.state = defaultdict(dict)
         self.param_groups = []
@@ -102,9 +104,10 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            numbers = _with_plain_lr(group)
             for param in group["params"]:
                 if param.grad is not None:
-                    self._update(param, group)
+                    self._update(param, numbers)
                     param._version_cell[0] += 1
         return loss
 
@@ -118,19 +121,24 @@ class Optimizer:
 
         Parameters are numbered across the groups in order; state tensors are shared, not copied.
         """
+        for hook in tuple(self._state_dict_pre_hooks.values()):
+            hook(self)
         numbers = {id(p): n for n, p in enumerate(self._all_params(self.param_groups))}
         groups = [
             {**group, "params": [numbers[id(param)] for param in group["params"]]}
             for group in self.param_groups
         ]
         state = {numbers[id(param)]: held for param, held in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        return self._through_hooks(
+            self._state_dict_post_hooks, {"state": state, "param_groups": groups}
+        )
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over state and hyper-parameters; tensors are copied into the parameters' dtype.
 
         Raises ValueError when the groups differ in number or size.
         """
+        state_dict = self._through_hooks(self._load_state_dict_pre_hooks, dict(state_dict))
         groups = [dict(group) for group in state_dict["param_groups"]]
         if len(groups) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -151,6 +159,8 @@ class Optimizer:
             loaded.pop("params")
             own.update(deepcopy(loaded))
         self.state = state
+        for hook in tuple(self._load_state_dict_post_hooks.values()):
+            hook(self)
 
     @staticmethod
     def _all_params(groups: list[ParamGroup]) -> list[Any]:
@@ -174,8 +184,16 @@ def _listed(params: Any) -> list[Any]:
     return list(params)
 
 
+def _with_plain_lr(group: ParamGroup) -> ParamGroup:
+    """The group, its learning rate as a number where it is a tensor of one element."""
+    lr = group.get("lr")
+    return {**group, "lr": lr.item()} if isinstance(lr, Tensor) else group
+
+
 def _adopt(key: str, value: Any, param: Tensor) -> Any:
     """A loaded state value as ours: a copy in the parameter's dtype (`step` keeps its own)."""
+    if isinstance(value, list | tuple):
+        return type(value)(_adopt(key, member, param) for member in value)
     if not isinstance(value, Tensor):
         return deepcopy(value)
     dtype = value.array.dtype if key == "step" else param.array.dtype
@@ -185,6 +203,37 @@ def _adopt(key: str, value: Any, param: Tensor) -> Any:
 def check_at_least_zero(**values: float) -> None:
     """Refuse negative (and NaN) hyper-parameters with PyTorch's sentence."""
     for name, value in values.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"Tensor {name} must be 1-element")
         if not value >= 0.0:
             label = {"lr": "learning rate", "eps": "epsilon value"}.get(name, f"{name} value")
             raise ValueError(f"Invalid {label}: {value}")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Refuse averaging weights outside [0, 1) with PyTorch's sentence."""
+    for position, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {position}: {beta}")
+
+
+def check_hints(
+    *,
+    capturable: bool = False,
+    differentiable: bool = False,
+    foreach: bool | None = None,
+    fused: bool | None = None,
+) -> None:
+    """Refuse what PyTorch's hints ask for and we do not have; the others change nothing here."""
+    if capturable:
+        raise NotImplementedError(
+            "capturable=True is for steps recorded in a CUDA graph, and this is a library for CPUs: "
+            "leave it False"
+        )
+    if differentiable:
+        raise NotImplementedError(
+            "differentiable=True, gradients through an optimizer step, is not implemented: leave it "
+            "False"
+        )
+    if foreach and fused:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")

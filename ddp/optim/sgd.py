@@ -9,7 +9,7 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim import updates
-from ddp.optim.optimizer import Optimizer, ParamGroup, check_at_least_zero
+from ddp.optim.optimizer import Optimizer, ParamGroup, check_at_least_zero, check_hints
 from ddp.optim.pieces import pieces
 
 
@@ -31,9 +31,11 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         check_at_least_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        check_hints(differentiable=differentiable, foreach=foreach, fused=fused)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         defaults = {
@@ -44,6 +46,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
             "foreach": foreach,
+            "differentiable": differentiable,
             "fused": fused,
         }
         super().__init__(params, defaults)
