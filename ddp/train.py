@@ -25,17 +25,16 @@ from ddp.build import Task, make_optimizer
 from ddp.checkpoint import require_match
 from ddp.comm.communicator import Communicator
 from ddp.config.schema import Config
-from ddp.data.dataset import ArrayDataset, check_labels, fetch
+from ddp.data.dataset import fetch
 from ddp.data.order import batch_indices
-from ddp.errors import ConfigError, DataError
+from ddp.errors import ConfigError
 from ddp.parallel.buffers import BufferAverage
 from ddp.parallel.flat import Array, aligned_zeros, move_into, require_float32
 from ddp.parallel.layout import BLOCK, Segment, lay_out, plan_buckets
 from ddp.parallel.reducer import NonFinite, Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
 from ddp.parallel.shards import shard_range, shard_samples
-
-PROBE_SAMPLES = 4  # batch norm needs more than one
+from ddp.probe import ready_order
 
 
 class ShardResult(msgspec.Struct, frozen=True):
@@ -84,7 +83,7 @@ class Replica:
         require_float32(self._names, self._parameters)
 
         sizes = [parameter.numel() for parameter in self._parameters]
-        self._placed, total = lay_out(sizes, self._ready_order())
+        self._placed, total = lay_out(sizes, ready_order(config, task, self._parameters))
         self._buckets = plan_buckets(
             self._placed, config.cluster.first_bucket_bytes, config.cluster.bucket_bytes
         )
@@ -116,7 +115,7 @@ class Replica:
 
         start = perf_counter()
         self._slices = self._reducer.reduce(self._limit_s)
-        self._buffers.wait(self._limit_s)
+        self._buffers.finish_exchange(self._limit_s)
         self._clock["waiting"] = perf_counter() - start
         return StepResult(
             shards=tuple(result for result in results if result is not None),
@@ -169,52 +168,7 @@ class Replica:
         self._buffers.settle(apply)
         return perf_counter() - start
 
-    # -- before the first step ------------------------------------------------------------------
-
-    def _ready_order(self) -> list[int]:
-        """The order in which gradients become ready, seen in one backward on a few samples.
-
-        Parameters that got no gradient come last. The buffers are put back.
-        """
-        seen: list[int] = []
-        number = {id(parameter): n for n, parameter in enumerate(self._parameters)}
-        hooks = [
-            parameter.register_post_accumulate_grad_hook(lambda p: seen.append(number[id(p)]))
-            for parameter in self._parameters
-        ]
-        kept = [(buffer, buffer.array.copy()) for buffer in self.model.buffers()]
-        loss = self._try_out()
-        loss.backward(Tensor(np.ones(loss.shape, np.float32)))
-        for hook in hooks:
-            hook.remove()
-        for parameter in self._parameters:
-            parameter.grad = None
-        for buffer, values in kept:
-            np.copyto(buffer.array, values)
-        return seen + [n for n in range(len(self._parameters)) if n not in set(seen)]
-
-    def _try_out(self) -> Tensor:
-        """The loss of a few samples. Raises DataError when the data do not fit the model."""
-        inputs, targets = fetch(self._data, np.arange(min(PROBE_SAMPLES, len(self._data))))
-        self.model.train()
-        try:
-            with use_generator(PhiloxGenerator(self._config.seed, 0, 0)):
-                output = self.model(Tensor(inputs))
-                if output.array.ndim == 2 and isinstance(self._data, ArrayDataset):
-                    check_labels(self._data.targets, output.shape[1], "the training set")
-                loss = self._loss(output, Tensor(targets))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise DataError(
-                f"the training data (inputs {inputs.dtype} of shape {inputs.shape}, targets "
-                f"{targets.dtype} of shape {targets.shape}) do not fit the model "
-                f"{self._config.model.factory} or its loss: {error}"
-            ) from error
-        if loss.numel() != 1:
-            raise ConfigError(
-                f"'model.loss' is '{self._config.model.loss}': expected one number, the mean over "
-                f"the samples, got shape {tuple(loss.shape)}"
-            )
-        return loss
+    # -- what must be equal on all ranks --------------------------------------------------------
 
     @property
     def plan(self) -> str:

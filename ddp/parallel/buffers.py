@@ -8,6 +8,8 @@ shard 0 made of them. (PyTorch DDP keeps rank 0's buffers and drops the others'.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
@@ -19,23 +21,41 @@ from ddp.parallel.shards import Node, TreeSum, cover, shard_range
 Place = tuple[dict[str, Tensor | None], str]  # a module's buffers, and a name among them
 
 
-class BufferAverage:
-    """The buffers of `model` through a step: `begin_step`, shards, `start_exchange`, `settle`."""
+class Buffers:
+    """The buffers of a model by their places: a module may put another tensor in one."""
 
-    def __init__(self, model: Module, comm: Communicator, shards: int) -> None:
-        places: list[Place] = [
+    def __init__(self, model: Module) -> None:
+        self._places: list[Place] = [
             (module._buffers, name)
             for module in model.modules()
             for name, buffer in module._buffers.items()
             if buffer is not None
         ]
-        self._float = [p for p in places if _array(p).dtype.kind == "f"]
-        self._other = [p for p in places if _array(p).dtype.kind != "f"]
+
+    def arrays(self) -> list[Array]:
+        """The memory of each buffer as it is now."""
+        return [_array(place) for place in self._places]
+
+    def copies(self) -> list[Array]:
+        return [array.copy() for array in self.arrays()]
+
+    def write(self, values: Sequence[Array]) -> None:
+        """Put `values` into the buffers, in place."""
+        for array, value in zip(self.arrays(), values, strict=True):
+            np.copyto(array, value, casting="same_kind")
+
+
+class BufferAverage:
+    """The buffers of `model` through a step: `begin_step`, shards, `start_exchange`, `settle`."""
+
+    def __init__(self, model: Module, comm: Communicator, shards: int) -> None:
+        self._buffers = Buffers(model)
+        self._is_float = [array.dtype.kind == "f" for array in self._buffers.arrays()]
         self._comm = comm
         self._shards = shards
         self._covers = [cover(shard_range(r, comm.size, shards), shards) for r in range(comm.size)]
         self._start: list[Array] = []
-        self._first: list[Array] = []  # the non-float buffers as shard 0 left them
+        self._first: list[Array] = []  # the buffers that are not float, as shard 0 left them
         self._tree = self._new_tree()
         self._work: Work | None = None
         self._received: list[list[Array]] = []
@@ -44,25 +64,31 @@ class BufferAverage:
         return TreeSum(self._shards, lambda left, right: left + right)
 
     def begin_step(self) -> None:
-        self._start = [_array(place).copy() for place in (*self._float, *self._other)]
-        self._first = [_array(place).copy() for place in self._other]
+        self._start = self._buffers.copies()
+        self._first = self._others()
         self._tree = self._new_tree()
+
+    def _others(self) -> list[Array]:
+        """Copies of the buffers that are not averaged."""
+        copies = self._buffers.copies()
+        return [
+            array for array, is_float in zip(copies, self._is_float, strict=True) if not is_float
+        ]
 
     def restore(self) -> None:
         """Put back the values the step began with."""
-        for place, start in zip((*self._float, *self._other), self._start, strict=True):
-            np.copyto(_array(place), start)
+        self._buffers.write(self._start)
 
     def end_shard(self, shard: int, weight: float) -> None:
         """Take in what `shard`, with `weight` of the batch's samples, made of the buffers."""
+        now = zip(self._buffers.arrays(), self._start, self._is_float, strict=True)
         changes = [
-            (_array(place).astype(np.float64) - start).ravel()
-            for place, start in zip(self._float, self._start, strict=False)
+            (array.astype(np.float64) - start).ravel() for array, start, is_float in now if is_float
         ]
         change = np.concatenate(changes) if changes else np.zeros(0)
         self._tree.push(Node(shard, shard + 1), change * weight)
         if shard == 0:
-            self._first = [_array(place).copy() for place in self._other]
+            self._first = self._others()
 
     def start_exchange(self) -> None:
         """Send this rank's partial sums to every other rank, rank 0 also shard 0's integers."""
@@ -79,13 +105,14 @@ class BufferAverage:
         send: Arrays = [*self._tree.values, *(self._first if self._comm.rank == 0 else ())]
         self._work = self._comm.all_gather(send, self._received)
 
-    def wait(self, timeout_s: float) -> None:
+    def finish_exchange(self, timeout_s: float) -> None:
+        """Wait for the others' sums. Until `settle` the buffers are as the step began."""
         if self._work is not None:
             self._work.wait(timeout_s)
+        self.restore()
 
     def settle(self, apply: bool) -> None:
         """End the step: take the averaged values, or (a skipped step) those it began with."""
-        self.restore()
         if not apply or not self._start:
             return
         total = self._new_tree()
@@ -94,22 +121,24 @@ class BufferAverage:
             values = self._tree.values if mine else self._received[rank][: len(nodes)]
             for node, value in zip(nodes, values, strict=True):
                 total.push(node, value)
-        self._add_change(total.total())
         first = self._first if self._comm.rank == 0 else self._received[0][len(self._covers[0]) :]
-        for place, value in zip(self._other, first, strict=True):
-            np.copyto(_array(place), value)
+        self._buffers.write(self._final(total.total(), iter(first)))
 
-    def _add_change(self, change: Array) -> None:
+    def _final(self, change: Array, others: Iterator[Array]) -> list[Array]:
+        """The values after the step, from the summed change of those that are averaged."""
+        values = []
         position = 0
-        for place, start in zip(self._float, self._start, strict=False):
-            array = _array(place)
-            part = change[position : position + array.size].reshape(array.shape)
-            np.copyto(array, start + part, casting="same_kind")  # not array: two may share it
-            position += array.size
+        for start, is_float in zip(self._start, self._is_float, strict=True):
+            if not is_float:
+                values.append(next(others))
+                continue
+            part = change[position : position + start.size].reshape(start.shape)
+            values.append(start + part)
+            position += start.size
+        return values
 
 
 def _array(place: Place) -> Array:
-    """The memory of a buffer now: a module may have put another tensor in its place."""
     buffers, name = place
     buffer = buffers[name]
     assert buffer is not None, f"the buffer {name!r} was removed while training"

@@ -64,7 +64,7 @@ def step(
             change(model, shard)
         average.end_shard(shard, WEIGHTS[shard])
     average.start_exchange()
-    average.wait(LIMIT_S)
+    average.finish_exchange(LIMIT_S)
     average.settle(apply)
 
 
