@@ -5,7 +5,7 @@ from __future__ import annotations
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
-from ddp.nn.functional import Size, pair
+from ddp.nn.functional.sizes import Size, pair
 from ddp.nn.init import default_weight_and_bias_
 from ddp.nn.layers import empty
 from ddp.nn.module import Module

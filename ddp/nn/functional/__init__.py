@@ -1,0 +1,27 @@
+"""The layers as functions, with PyTorch's names, arguments and errors.
+
+In this package arguments are checked and brought into the form that the operations in
+`ddp.autograd.ops` take; formulas and gradients stand there.
+"""
+
+from __future__ import annotations
+
+from ddp.nn.functional.activation import log_softmax as log_softmax
+from ddp.nn.functional.activation import relu as relu
+from ddp.nn.functional.activation import sigmoid as sigmoid
+from ddp.nn.functional.activation import softmax as softmax
+from ddp.nn.functional.activation import tanh as tanh
+from ddp.nn.functional.convolution import check_padding as check_padding
+from ddp.nn.functional.convolution import conv2d as conv2d
+from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
+from ddp.nn.functional.dropout import dropout as dropout
+from ddp.nn.functional.linear import linear as linear
+from ddp.nn.functional.losses import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
+from ddp.nn.functional.losses import cross_entropy as cross_entropy
+from ddp.nn.functional.losses import mse_loss as mse_loss
+from ddp.nn.functional.losses import nll_loss as nll_loss
+from ddp.nn.functional.normalization import batch_norm as batch_norm
+from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d
+from ddp.nn.functional.pooling import max_pool2d as max_pool2d
