@@ -21,7 +21,7 @@ from ddp.build import Task, build_task
 from ddp.checkpoint import blas_kernel, fingerprint
 from ddp.comm.communicator import Communicator
 from ddp.config import Config, from_dict
-from ddp.errors import CommError, DdpError, PeerLost
+from ddp.errors import CommError, DdpError, PeerLost, ProtocolError
 from ddp.evaluate import batches_of, evaluate
 from ddp.train import Replica
 from ddp.version import VERSION
@@ -195,7 +195,8 @@ def describe_failure(error: BaseException) -> m.Failed:
         cause = f"the program called exit({error.code!r}) in the middle of the run"
         return m.Failed(cause=cause)
     if isinstance(error, DdpError):
-        return m.Failed(cause=str(error), by_user=not isinstance(error, CommError))
+        by_user = not isinstance(error, CommError | ProtocolError)
+        return m.Failed(cause=str(error), by_user=by_user)
     return m.Failed(cause="".join(traceback.format_exception_only(error)).strip())
 
 
