@@ -24,7 +24,7 @@ WEIGHTS = [0.3, 0.25, 0.25, 0.2, 0.0]  # the last shard is empty
 
 
 class Statistics(Module):
-    """Two buffers that change, an integer and a truth value, and one that is only read."""
+    """A mean, an integer and a truth value that change, and two that are only read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +32,7 @@ class Statistics(Module):
         self.register_buffer("count", Tensor(np.array(5)))
         self.register_buffer("seen", Tensor(np.array(False)))
         self.register_buffer("table", Tensor(np.linspace(0, 1, 7, dtype=np.float32)))
+        self.register_buffer("scale", Tensor(np.array(0.7, np.float32)))
         self.register_buffer("none", None)
 
 
@@ -110,6 +111,7 @@ def test_a_buffer_that_is_only_read_keeps_its_bits_for_a_thousand_steps(
 ) -> None:
     for buffers in run_world(size, one_rank, add_in_place, True, steps):
         np.testing.assert_array_equal(buffers["table"], np.linspace(0, 1, 7, dtype=np.float32))
+        assert buffers["scale"] == np.float32(0.7)
 
 
 @pytest.mark.parametrize("change", [add_in_place, put_another_tensor])
