@@ -1,6 +1,14 @@
 """Optimizers with PyTorch's names and numbers, and the service's learning-rate schedules."""
 
+from ddp.optim.adagrad import Adadelta as Adadelta
+from ddp.optim.adagrad import Adagrad as Adagrad
 from ddp.optim.adam import Adam as Adam
 from ddp.optim.adam import AdamW as AdamW
+from ddp.optim.adam_variants import Adamax as Adamax
+from ddp.optim.adam_variants import NAdam as NAdam
+from ddp.optim.adam_variants import RAdam as RAdam
+from ddp.optim.asgd import ASGD as ASGD
+from ddp.optim.asgd import Rprop as Rprop
 from ddp.optim.optimizer import Optimizer as Optimizer
+from ddp.optim.rmsprop import RMSprop as RMSprop
 from ddp.optim.sgd import SGD as SGD

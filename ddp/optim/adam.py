@@ -9,13 +9,8 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim import updates
-from ddp.optim.optimizer import (
-    Optimizer,
-    ParamGroup,
-    check_at_least_zero,
-    check_betas,
-    check_hints,
-)
+from ddp.optim.checks import check_at_least_zero, check_betas, check_hints
+from ddp.optim.optimizer import Optimizer, ParamGroup
 from ddp.optim.pieces import pieces
 
 

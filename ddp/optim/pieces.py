@@ -18,20 +18,19 @@ PIECE_ELEMENTS = 16_384  # 64 KiB of float32; Adam has six such arrays in flight
 
 
 class Scratch:
-    """Two temporaries per dtype, made on first use and used for every piece after that."""
+    """Temporaries per dtype, made on first use and used for every piece after that."""
 
     def __init__(self) -> None:
         self._arrays: dict[np.dtype[Any], Array] = {}
 
-    def like(self, piece: Array) -> tuple[Array, Array]:
-        """Two uninitialised arrays of the shape and dtype of `piece`."""
+    def like(self, piece: Array, count: int = 2) -> tuple[Array, ...]:
+        """`count` uninitialised arrays of the shape and dtype of `piece`."""
         if piece.size > PIECE_ELEMENTS:
-            return np.empty_like(piece), np.empty_like(piece)
-        pair = self._arrays.get(piece.dtype)
-        if pair is None:
-            pair = self._arrays[piece.dtype] = np.empty((2, PIECE_ELEMENTS), piece.dtype)
-        first, second = pair[:, : piece.size]
-        return first.reshape(piece.shape), second.reshape(piece.shape)
+            return tuple([np.empty_like(piece) for _ in range(count)])
+        held = self._arrays.get(piece.dtype)
+        if held is None or len(held) < count:
+            held = self._arrays[piece.dtype] = np.empty((count, PIECE_ELEMENTS), piece.dtype)
+        return tuple([array[: piece.size].reshape(piece.shape) for array in held[:count]])
 
 
 def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -66,6 +66,14 @@ def move_towards(average: Array, value: Array, weight: float, t: Array) -> None:
         np.subtract(value, t, out=average)
 
 
+def add_square(average: Array, value: Array, weight: float, t: Array) -> None:
+    """average = weight * average + (1 - weight) * value²."""
+    np.multiply(value, 1 - weight, out=t)
+    t *= value
+    average *= weight
+    average += t
+
+
 def adam(
     p: Array,
     g: Array,
@@ -95,10 +103,7 @@ def adam(
         weight_decay = 0.0
     g = decayed(p, g, s, weight_decay=weight_decay, maximize=maximize)
     move_towards(exp_avg, g, 1 - beta1, t)
-    np.multiply(g, 1 - beta2, out=t)
-    t *= g
-    exp_avg_sq *= beta2
-    exp_avg_sq += t
+    add_square(exp_avg_sq, g, beta2, t)
     v = exp_avg_sq
     if max_exp_avg_sq is not None:
         v = np.maximum(max_exp_avg_sq, v, out=max_exp_avg_sq)
