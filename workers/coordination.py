@@ -87,7 +87,8 @@ class Coordination:
     def handle(self, event: c.Event) -> None:
         """Let the state machine judge an event, and carry out what it says."""
         if isinstance(event, c.Received) and isinstance(event.message, m.StatePart):
-            self._take_part(event)
+            if event.member in self.state.workers:  # not a stranger's
+                self._take_part(event)
             return
         now = c.Tick(self._clock())  # first, so that new limits count from now
         for instruction in (*self.state.handle(now), *self.state.handle(event)):
