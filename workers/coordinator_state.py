@@ -232,6 +232,9 @@ class CoordinatorState:
         if len(self.workers) < self.size:
             return []
         roster.assign_ranks(self.workers.values())
+        lonely = roster.unreachable(self.by_rank)
+        if lonely:
+            return self._fail(*lonely)
         self._enter(Phase.PREPARING)
         return [i for worker in self.by_rank for i in self._set_up(worker)]
 

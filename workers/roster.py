@@ -11,6 +11,8 @@ from ddp.version import VERSION
 from workers import messages as m
 from workers.events import Member
 
+LOCAL_ADDRESSES = ("tcp://127.", "tcp://localhost:", "ipc://")
+
 
 @dataclass(slots=True)
 class Worker:
@@ -65,6 +67,17 @@ def assign_ranks(workers: Collection[Worker]) -> None:
     free = iter(rank for rank in range(len(workers)) if rank not in asked)
     for worker in workers:
         worker.rank = next(free) if worker.hello.rank is None else worker.hello.rank
+
+
+def unreachable(workers: Collection[Worker]) -> tuple[Worker, str] | None:
+    """A worker that others on other hosts could not connect to, and why; None: all is well."""
+    local = [worker for worker in workers if worker.hello.address.startswith(LOCAL_ADDRESSES)]
+    if not local or len(local) == len(workers):
+        return None
+    return local[0], (
+        f"it listens at {local[0].hello.address}, where workers on other hosts cannot reach it: "
+        "start it with the coordinator's network address instead of a local one"
+    )
 
 
 def first_difference(workers: Sequence[Worker]) -> tuple[Worker, str] | None:

@@ -193,6 +193,14 @@ def test_waiting_for_workers_ends_with_a_sentence_that_counts_them() -> None:
     assert isinstance(abort, Send)
 
 
+def test_a_worker_that_others_on_other_hosts_cannot_reach_is_named() -> None:
+    run = Run()
+    run.hear(0, hello(0, pid=100, address="tcp://10.0.0.3:4000"))
+    *_, end = run.hear(1, hello(1, pid=101, address="tcp://127.0.0.1:4001"))
+    assert isinstance(end, End)
+    assert end.problem.startswith("rank 1 (h, pid 101): it listens at tcp://127.0.0.1:4001, where")
+
+
 # -- preparing --------------------------------------------------------------------------------
 
 
