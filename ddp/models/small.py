@@ -1,4 +1,4 @@
-"""Models to start from; a config names one as `factory = "ddp.models:digits_cnn"`."""
+"""Small networks: for the UCI digits, for flat inputs, and the one of PyTorch's tutorials."""
 
 from __future__ import annotations
 
