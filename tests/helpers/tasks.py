@@ -16,6 +16,7 @@ from ddp.nn.batchnorm import BatchNorm1d
 from ddp.nn.containers import Sequential
 from ddp.nn.layers import Dropout, Linear, ReLU
 from ddp.nn.module import Module
+from ddp.nn.parameter import Parameter
 from workers import threads
 
 
@@ -40,6 +41,25 @@ def network(
     if extras:
         layers.append(Dropout(0.3))
     return Sequential(*layers, Linear(width, classes))
+
+
+def poisoned(sample: int, value: str) -> tuple[Any, Any]:
+    """`blobs` in which one sample of the training set is `value` ("nan") throughout."""
+    train, test = blobs()
+    train.inputs[sample] = float(value)
+    return train, test
+
+
+class Brittle(Module):
+    """For an input of zeros its output is finite, the gradient of `root` is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = Linear(5, 3)
+        self.root = Parameter(Tensor(np.ones(3, np.float32)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + (x[:, :3] * self.root).abs().sqrt()
 
 
 class PartlyUsed(Module):
