@@ -6,11 +6,29 @@ In this package arguments are checked and brought into the form that the operati
 
 from __future__ import annotations
 
+from ddp.nn.functional.activation import celu as celu
+from ddp.nn.functional.activation import elu as elu
+from ddp.nn.functional.activation import gelu as gelu
+from ddp.nn.functional.activation import glu as glu
+from ddp.nn.functional.activation import hardsigmoid as hardsigmoid
+from ddp.nn.functional.activation import hardswish as hardswish
+from ddp.nn.functional.activation import hardtanh as hardtanh
+from ddp.nn.functional.activation import leaky_relu as leaky_relu
 from ddp.nn.functional.activation import log_softmax as log_softmax
+from ddp.nn.functional.activation import logsigmoid as logsigmoid
+from ddp.nn.functional.activation import mish as mish
+from ddp.nn.functional.activation import prelu as prelu
 from ddp.nn.functional.activation import relu as relu
+from ddp.nn.functional.activation import relu6 as relu6
+from ddp.nn.functional.activation import selu as selu
 from ddp.nn.functional.activation import sigmoid as sigmoid
+from ddp.nn.functional.activation import silu as silu
 from ddp.nn.functional.activation import softmax as softmax
+from ddp.nn.functional.activation import softmin as softmin
+from ddp.nn.functional.activation import softplus as softplus
+from ddp.nn.functional.activation import softsign as softsign
 from ddp.nn.functional.activation import tanh as tanh
+from ddp.nn.functional.activation import tanhshrink as tanhshrink
 from ddp.nn.functional.convolution import check_padding as check_padding
 from ddp.nn.functional.convolution import conv2d as conv2d
 from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
