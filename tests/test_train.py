@@ -18,6 +18,7 @@ from ddp.config import Config, from_dict
 from ddp.data.dataset import ArrayDataset
 from ddp.data.order import batch_indices
 from ddp.errors import CheckpointError, ConfigError, DataError
+from ddp.nn.batchnorm import BatchNorm1d
 from ddp.nn.containers import Sequential
 from ddp.nn.layers import Linear, ReLU
 from ddp.nn.loss_layers import CrossEntropyLoss, MSELoss
@@ -180,6 +181,26 @@ def test_dropout_draws_other_numbers_in_every_shard_and_step() -> None:
     assert seen[6:] == seen[:3]
 
 
+def test_a_step_is_computed_in_training_mode_whatever_the_model_was_used_for_before() -> None:
+    conf = config(train={"shards": 4})
+    evaluated, untouched = replica(conf), replica(conf)
+    evaluated.model.eval()
+    for trained in (evaluated, untouched):
+        train(trained, range(1))
+    assert_same_bits(state(evaluated), state(untouched))
+
+
+def test_running_statistics_of_a_ragged_batch_weigh_its_shards_by_samples() -> None:
+    """Seven samples as shards of three, two and two: the mean is that of all seven."""
+    data = blobs(7)[0]
+    model = Sequential(BatchNorm1d(5), Linear(5, 3))
+    conf = config(train={"shards": 3, "global_batch": 12})
+    trained = Replica(conf, Task(model, CrossEntropyLoss(), data, None), SoloCommunicator())
+    train(trained, range(1))
+    mean = trained.model_state()["0.running_mean"]
+    np.testing.assert_allclose(mean, 0.1 * data.inputs.mean(0, dtype=np.float64), rtol=1e-6)
+
+
 def test_clipping_multiplies_the_gradient() -> None:
     conf = config(optimizer={"name": "SGD", "lr": 1.0}, model={"args": {"extras": False}})
     half, full = replica(conf), replica(conf)
@@ -192,11 +213,11 @@ def test_clipping_multiplies_the_gradient() -> None:
         np.testing.assert_allclose(start[name] - array, change / 2, rtol=1e-5, atol=2e-7)
 
 
-def test_a_loss_that_is_not_finite_is_reported_with_its_shard() -> None:
+def test_the_first_loss_that_is_not_finite_is_reported_with_its_shard() -> None:
     data = blobs()[0]
     conf = config(train={"shards": 4})
-    bad = batch_indices(len(data), 12, conf.seed, 1)[7]  # in shard 2 of step 1
-    data.inputs[bad] = np.nan
+    batch = batch_indices(len(data), 12, conf.seed, 1)
+    data.inputs[batch[[7, 10]]] = np.nan  # in shards 2 and 3 of step 1
     trained = Replica(conf, Task(network(), CrossEntropyLoss(), data, None), SoloCommunicator())
     assert trained.compute(0).non_finite is None
     assert trained.compute(1).non_finite == NonFinite(2, "the loss")

@@ -1,6 +1,6 @@
 """Parameters and a plan for them, small enough for tests, with buckets of several kinds.
 
-The third parameter is longer than a block, so that it is shared between ranks; the second and
+The third parameter is three blocks long, so that ranks share it; the second and
 the last leave gaps behind them; the fourth is a scalar.
 """
 
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 T = TypeVar("T")
 
 NAMES = ["in.weight", "in.bias", "big", "scale", "out.bias"]
-SHAPES: list[tuple[int, ...]] = [(4, 8), (7,), (130, 129), (), (3,)]
+SHAPES: list[tuple[int, ...]] = [(4, 8), (7,), (300, 129), (), (3,)]
 SIZES = [int(np.prod(shape)) for shape in SHAPES]
 READY_ORDER = [4, 3, 2, 1, 0]
 
