@@ -308,6 +308,17 @@ def test_a_step_that_is_not_finite_is_skipped_everywhere_and_the_first_culprit_i
     )
 
 
+@pytest.mark.parametrize("square", [math.inf, math.nan])
+def test_a_sum_that_overflows_though_each_gradient_is_finite_is_skipped_too(square: float) -> None:
+    run = Run()
+    run.begin()
+    said = run.report(0, squares=square)
+    assert all(isinstance(c, m.Commit) and not c.apply for c in sent(said))
+    (told,) = only(said, Announce)
+    assert isinstance(told, Announce)
+    assert told.text.startswith("step 0 is skipped on every worker: the sum of the shards'")
+
+
 def test_a_parameter_is_unused_only_when_no_worker_used_it() -> None:
     run = Run()
     run.begin()
