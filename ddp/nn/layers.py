@@ -6,6 +6,7 @@ Constructors take PyTorch's arguments; layers that draw random numbers also take
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,40 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout1d(Dropout):
+    """Dropout of whole channels."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, L) or (C, L)."""
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(Dropout):
+    """Dropout of whole channels of images."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W)."""
+        return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class Unflatten(Module):
+    """One axis becomes several, of the sizes `unflattened_size`."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C·H·W) → (N, C, H, W) for axis 1 and the sizes (C, H, W)."""
+        axis = self.dim % input.ndim
+        shape = input.shape
+        return input.reshape(*shape[:axis], *self.unflattened_size, *shape[axis + 1 :])
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 def empty(*shape: int) -> Tensor:

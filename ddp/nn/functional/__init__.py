@@ -29,10 +29,17 @@ from ddp.nn.functional.activation import softplus as softplus
 from ddp.nn.functional.activation import softsign as softsign
 from ddp.nn.functional.activation import tanh as tanh
 from ddp.nn.functional.activation import tanhshrink as tanhshrink
+from ddp.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ddp.nn.functional.convolution import check_padding as check_padding
 from ddp.nn.functional.convolution import conv2d as conv2d
 from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
 from ddp.nn.functional.dropout import dropout as dropout
+from ddp.nn.functional.dropout import dropout1d as dropout1d
+from ddp.nn.functional.dropout import dropout2d as dropout2d
+from ddp.nn.functional.embedding import checked_padding_idx as checked_padding_idx
+from ddp.nn.functional.embedding import embedding as embedding
+from ddp.nn.functional.embedding import one_hot as one_hot
+from ddp.nn.functional.embedding import refuse_options as refuse_options
 from ddp.nn.functional.linear import linear as linear
 from ddp.nn.functional.losses import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -41,5 +48,8 @@ from ddp.nn.functional.losses import cross_entropy as cross_entropy
 from ddp.nn.functional.losses import mse_loss as mse_loss
 from ddp.nn.functional.losses import nll_loss as nll_loss
 from ddp.nn.functional.normalization import batch_norm as batch_norm
+from ddp.nn.functional.normalization import group_norm as group_norm
+from ddp.nn.functional.normalization import layer_norm as layer_norm
+from ddp.nn.functional.padding import pad as pad
 from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d
 from ddp.nn.functional.pooling import max_pool2d as max_pool2d
