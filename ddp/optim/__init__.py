@@ -1,5 +1,6 @@
-"""Optimizers with PyTorch's names and numbers, and the service's learning-rate schedules."""
+"""Optimizers and schedulers with PyTorch's names and numbers, and the service's own schedules."""
 
+from ddp.optim import lr_scheduler as lr_scheduler
 from ddp.optim.adagrad import Adadelta as Adadelta
 from ddp.optim.adagrad import Adagrad as Adagrad
 from ddp.optim.adam import Adam as Adam

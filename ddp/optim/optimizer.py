@@ -33,6 +33,7 @@ class Optimizer(OptimizerHooks):
 
     param_groups: list[ParamGroup]
     state: defaultdict[Tensor, dict[str, Any]]
+    _stepped: bool | None = None  # since a scheduler began to watch (`lr_scheduler`)
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
