@@ -1,7 +1,7 @@
 """What a run leaves for tools: `metrics.jsonl`, a line per step, and `summary.json` at its end.
 
 A line is a JSON object whose `step` counts the optimizer steps committed with it, from 1. Lines
-are appended and flushed, so `tail -f` follows a run and a killed one loses at most a torn last
+are appended unbuffered, so `tail -f` follows a run and a killed one loses at most a torn last
 line. A resumed run first drops the lines past its checkpoint, all or none, so every step has one
 line. Numbers that JSON lacks (NaN, infinity) become null.
 
@@ -45,13 +45,12 @@ class MetricsLog:
         """Go on after `step` committed steps: lines past it are dropped; 0 begins anew."""
         path = run_directory / METRICS
         _replace_file(path, b"".join(_lines_up_to(path, step)))
-        self._file: IO[bytes] = path.open("ab")
+        self._file: IO[bytes] = path.open("ab", buffering=0)  # so that `close` cannot fail
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append a line; `record` has at least `step`."""
         assert "step" in record
         self._file.write(json.dumps(_plain(record)).encode() + b"\n")
-        self._file.flush()
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -85,7 +86,10 @@ class Coordination:
         return self.ending is not None and self.ending.code not in (1, 2)
 
     def handle(self, event: c.Event) -> None:
-        """Let the state machine judge an event, and carry out what it says."""
+        """Let the state machine judge an event, and carry out what it says.
+
+        Raises CheckpointError when the disk refuses what the run leaves behind.
+        """
         if isinstance(event, c.Received) and isinstance(event.message, m.StatePart):
             if event.member in self.state.workers:  # not a stranger's
                 self._take_part(event)
@@ -121,22 +125,38 @@ class Coordination:
             case c.WriteCheckpoint(step, totals):
                 self._write_checkpoint(step, totals)
             case c.RecordStep():
-                self._records.step(instruction, self.state.totals)
+                with self._on_disk():
+                    self._records.step(instruction, self.state.totals)
             case c.RecordEvaluation():
                 self._records.evaluation(instruction)
             case c.Announce(text):
                 self._records.announce(text)
             case c.Begin():
-                self._records.begin(instruction)
+                with self._on_disk():
+                    self._records.begin(instruction)
             case c.End():
                 self._end(instruction)
             case _:
                 raise TypeError(instruction)
 
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """What the disk refuses is told in a sentence."""
+        try:
+            yield
+        except OSError as error:
+            path = self._directory.path
+            raise CheckpointError(f"{path}: could not be written: {error}") from error
+
     def _end(self, end: c.End) -> None:
         self.ending = end
-        if end.code == 0:
-            self._records.finish(self._snapshot)
+        if end.code != 0:
+            return
+        try:
+            with self._on_disk():
+                self._records.finish(self._snapshot)
+        except CheckpointError as error:  # nobody is left to be told but the people
+            self.ending = c.End(2, f"the run is complete but for its summary: {error}")
 
     # -- state ----------------------------------------------------------------------------------
 

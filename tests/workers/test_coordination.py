@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from ddp import checkpoint
+from ddp import metrics as metrics_module
 from ddp.checkpoint import fingerprint
+from ddp.checkpoint.store import DiskStore
 from ddp.comm.communicator import Array
 from ddp.config import Config, from_dict
 from ddp.errors import CheckpointError
@@ -22,7 +24,7 @@ from ddp.train import Seconds, ShardResult
 from ddp.version import VERSION
 from tests.helpers.tasks import tables
 from workers import messages as m
-from workers import threads
+from workers import records, threads
 from workers.coordination import Coordination
 from workers.events import Received
 
@@ -340,21 +342,32 @@ def test_a_stranger_adds_nothing_to_a_checkpoint(tmp_path: Path) -> None:
 
 
 def full_disk(*arguments: object, **options: object) -> None:
-    raise CheckpointError("step-00000003: could not be written: No space left on device")
+    raise OSError(28, "No space left on device")
 
 
+DISK = {
+    "metrics at the start": (metrics_module.MetricsLog, "__init__"),
+    "metrics of a step": (metrics_module.MetricsLog, "write"),
+    "a checkpoint": (DiskStore, "write"),
+    "the summary": (records, "write_summary"),
+}
+
+
+@pytest.mark.parametrize("what", DISK)
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_full_disk_ends_the_run_with_a_sentence_and_no_worker_waits_for_ever(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    what: str,
     size: int,
 ) -> None:
-    monkeypatch.setattr(checkpoint, "save", full_disk)
+    monkeypatch.setattr(*DISK[what], full_disk)
     code = threads.run(config(), size, tmp_path / "out", False, io.StringIO())
     assert code == 2  # the user can mend it
     errors = capsys.readouterr().err
     assert errors.startswith("ddp: ")
+    assert str(tmp_path / "out") in errors
     assert "No space left on device" in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "out" / "summary.json").exists()
