@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ddp.config import load
+from ddp.config import load, to_dict
 from ddp.errors import ConfigError
 from ddp.version import VERSION
 from launcher.arguments import parser
@@ -29,6 +29,7 @@ README, TOUR = ROOT / "README.md", ROOT / "ddp" / "README.md"
 CHANGELOG, BENCHMARKS = ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"
 DOCUMENTS = [README, CHANGELOG, TOUR, BENCHMARKS]
 PACKAGES = ("ddp", "workers", "launcher")
+SECTIONS = ("model", "data", "optimizer", "schedule", "train", "checkpoint", "cluster")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- table of files -->\n).*(?=<!-- end of the table -->)", re.DOTALL)
 
@@ -93,6 +94,17 @@ def test_a_command_in_the_documents_exists(command: str) -> None:
             pytest.fail(f"nobody has said how to check {command!r}")
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_options_and_config_keys_named_in_prose_exist(document: Path) -> None:
+    prose = FENCED.sub("", document.read_text())
+    options = set(re.findall(r"`(?:ddp [^`]*)?(--[a-z-]+)", prose))
+    described = (ROOT / "launcher" / "arguments.py").read_text() + "--help"
+    assert [option for option in options if option not in described] == []
+    keys = to_dict(load(ROOT / "configs" / "digits.toml"))
+    named = re.findall(rf"`({'|'.join(SECTIONS)})\.(?!py`)(\w+)[`=]", prose)
+    assert [f"{section}.{key}" for section, key in named if key not in keys[section]] == []
+
+
 # -- configs ----------------------------------------------------------------------------------
 
 
@@ -153,6 +165,14 @@ def test_the_files_that_a_document_names_exist(document: Path) -> None:
     assert links + named
     assert [link for link in links if not (document.parent / link).exists()] == []
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_names_that_the_tour_puts_beside_a_file_are_in_it() -> None:
+    beside = re.findall(r"`([\w/]+\.py)` \(((?:`\w+`(?:, )?)+)\)", TOUR.read_text())
+    assert beside
+    for path, names in beside:
+        source = (ROOT / path).read_text()
+        assert [name for name in re.findall(r"\w+", names) if name not in source] == []
 
 
 def test_the_table_of_files_is_that_of_the_source() -> None:
