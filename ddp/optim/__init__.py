@@ -10,6 +10,7 @@ from ddp.optim.adam_variants import NAdam as NAdam
 from ddp.optim.adam_variants import RAdam as RAdam
 from ddp.optim.asgd import ASGD as ASGD
 from ddp.optim.asgd import Rprop as Rprop
+from ddp.optim.lbfgs import LBFGS as LBFGS
 from ddp.optim.optimizer import Optimizer as Optimizer
 from ddp.optim.rmsprop import RMSprop as RMSprop
 from ddp.optim.sgd import SGD as SGD
