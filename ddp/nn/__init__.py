@@ -32,6 +32,9 @@ from ddp.nn.containers import Sequential as Sequential
 from ddp.nn.convolution import AvgPool2d as AvgPool2d
 from ddp.nn.convolution import Conv2d as Conv2d
 from ddp.nn.convolution import MaxPool2d as MaxPool2d
+from ddp.nn.convolution_layers import Conv1d as Conv1d
+from ddp.nn.convolution_layers import ConvTranspose1d as ConvTranspose1d
+from ddp.nn.convolution_layers import ConvTranspose2d as ConvTranspose2d
 from ddp.nn.embedding import Embedding as Embedding
 from ddp.nn.layernorm import GroupNorm as GroupNorm
 from ddp.nn.layernorm import LayerNorm as LayerNorm
@@ -63,3 +66,7 @@ from ddp.nn.padding import ReplicationPad2d as ReplicationPad2d
 from ddp.nn.padding import ZeroPad1d as ZeroPad1d
 from ddp.nn.padding import ZeroPad2d as ZeroPad2d
 from ddp.nn.parameter import Parameter as Parameter
+from ddp.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from ddp.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from ddp.nn.pooling import AvgPool1d as AvgPool1d
+from ddp.nn.pooling import MaxPool1d as MaxPool1d

@@ -31,7 +31,10 @@ from ddp.nn.functional.activation import tanh as tanh
 from ddp.nn.functional.activation import tanhshrink as tanhshrink
 from ddp.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ddp.nn.functional.convolution import check_padding as check_padding
+from ddp.nn.functional.convolution import conv1d as conv1d
 from ddp.nn.functional.convolution import conv2d as conv2d
+from ddp.nn.functional.convolution import conv_transpose1d as conv_transpose1d
+from ddp.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
 from ddp.nn.functional.dropout import dropout as dropout
 from ddp.nn.functional.dropout import dropout1d as dropout1d
@@ -51,5 +54,9 @@ from ddp.nn.functional.normalization import batch_norm as batch_norm
 from ddp.nn.functional.normalization import group_norm as group_norm
 from ddp.nn.functional.normalization import layer_norm as layer_norm
 from ddp.nn.functional.padding import pad as pad
+from ddp.nn.functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from ddp.nn.functional.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from ddp.nn.functional.pooling import avg_pool1d as avg_pool1d
 from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d
+from ddp.nn.functional.pooling import max_pool1d as max_pool1d
 from ddp.nn.functional.pooling import max_pool2d as max_pool2d

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ddp.autograd.ops import conv
-from ddp.autograd.ops.window import Pair, window_on
+from ddp.autograd.ops import conv, conv_variants
+from ddp.autograd.ops.window import Pair, Window, window_on
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.losses import dtype_name
-from ddp.nn.functional.sizes import Size, by, image_size, pair, symmetric
+from ddp.nn.functional.sizes import Size, along, by, image_size, pair, symmetric
 
 
 def conv2d(
@@ -39,10 +39,11 @@ def conv2d(
 
 
 def _check_channels(input: Tensor, weight: Tensor, groups: int) -> None:
-    if input.ndim != 4:
+    if input.ndim != weight.ndim:
+        axes = weight.ndim - 2
         raise RuntimeError(
-            "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: "
-            f"{list(input.shape)}"
+            f"Expected {axes + 1}D (unbatched) or {axes + 2}D (batched) input to conv{axes}d, but "
+            f"got input of size: {list(input.shape)}"
         )
     if input.dtype != weight.dtype:
         raise RuntimeError(
@@ -77,3 +78,113 @@ def check_padding(padding: Size | str, stride: Pair) -> None:
         )
     if padding == "same" and stride != (1, 1):
         raise ValueError("padding='same' is not supported for strided convolutions")
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlation: (N, C, L) or (C, L) with (O, C / groups, k) → (…, O, Lo)."""
+    if input.ndim == 2:
+        batch = input.reshape(1, *input.shape)
+        return conv1d(batch, weight, bias, stride, padding, dilation, groups)[0]
+    _check_channels(input, weight, groups)
+    kernel, strides, dilations = (1, weight.shape[2]), along(stride, 1), along(dilation, 1)
+    frame = _frame(
+        padding if isinstance(padding, str) else along(padding), kernel, strides, dilations
+    )
+    window = window_on((1, input.shape[2]), kernel, strides, frame, dilations)
+    if window.output[1] < 1:
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({window.padded[1]}). Kernel size: "
+            f"({kernel[1]}). Kernel size can't be greater than actual input size"
+        )
+    return conv_variants.conv1d(input, weight, bias, window, groups)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """The transpose of `conv2d`: (N, C, H, W) or (C, H, W) with (C, O / groups, kh, kw).
+
+    Ho = (H - 1) · stride - 2 · padding + dilation · (kh - 1) + output_padding + 1, and Wo alike.
+    """
+    if input.ndim == 3:
+        batch = input.reshape(1, *input.shape)
+        return conv_transpose2d(
+            batch, weight, bias, stride, padding, output_padding, groups, dilation
+        )[0]
+    _check_transposed_channels(input, weight, groups)
+    kernel = (weight.shape[2], weight.shape[3])
+    strides, dilations, pads, extra = map(pair, (stride, dilation, padding, output_padding))
+    for more, step, dilated in zip(extra, strides, dilations, strict=True):
+        if more >= max(step, dilated):
+            raise RuntimeError(
+                "output padding must be smaller than either stride or dilation, but got "
+                f"output_padding: {extra} stride: {strides} dilation: {dilations}"
+            )
+    height, width = (
+        (size - 1) * s - 2 * p + d * (k - 1) + more + 1
+        for size, s, p, d, k, more in zip(
+            image_size(input), strides, pads, dilations, kernel, extra, strict=True
+        )
+    )
+    if min(height, width) < 1:
+        raise RuntimeError(
+            f"Given input size per channel: ({by(image_size(input), ' x ')}). Calculated output "
+            f"size per channel: ({height} x {width}). Output size is too small"
+        )
+    frame = symmetric(pads)
+    window = Window(kernel, strides, frame, dilations, (height, width), image_size(input))
+    if window.is_pointwise and window.input != window.output:
+        raise NotImplementedError(
+            "conv_transpose2d: output_padding with a kernel of one pixel and stride 1 is not "
+            "available"
+        )
+    return conv_variants.conv_transpose2d(input, weight, bias, window, groups)
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """The transpose of `conv1d`, computed on images of height 1."""
+    sizes = (along(stride, 1), along(padding), along(output_padding), groups, along(dilation, 1))
+    return conv_transpose2d(input.unsqueeze(-2), weight.unsqueeze(-2), bias, *sizes).squeeze(-2)
+
+
+def _check_transposed_channels(input: Tensor, weight: Tensor, groups: int) -> None:
+    if input.ndim != 4:
+        raise RuntimeError(
+            "Expected 3D (unbatched) or 4D (batched) input to conv_transpose2d, but got input of "
+            f"size: {list(input.shape)}"
+        )
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"Input type ({dtype_name(input)}) and weight type ({dtype_name(weight)}) should be "
+            "the same"
+        )
+    if input.shape[1] != weight.shape[0]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(weight.shape)}, expected input"
+            f"{list(input.shape)} to have {weight.shape[0]} channels, but got {input.shape[1]} "
+            "channels instead"
+        )

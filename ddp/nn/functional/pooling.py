@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ddp.autograd.ops import pool
+from collections.abc import Sequence
+
+from ddp.autograd.ops import adaptive_pool, pool
 from ddp.autograd.ops.window import Window, window_on
 from ddp.autograd.tensor import Tensor
-from ddp.nn.functional.sizes import Size, image_size, pair, symmetric
+from ddp.nn.functional.sizes import Size, along, image_size, pair, symmetric
 
 
 def max_pool2d(
@@ -67,3 +69,57 @@ def _pool_window(
             f"{(input.shape[1], *window.output)}. Output size is too small"
         )
     return window
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """`max_pool2d` of (N, C, L) or (C, L) as images of height 1."""
+    kernel, strides = along(kernel_size, 1), along(kernel_size if stride is None else stride, 1)
+    sizes = (kernel, strides, along(padding), along(dilation, 1), ceil_mode)
+    return max_pool2d(_as_images(input), *sizes).squeeze(-2)
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """`avg_pool2d` of (N, C, L) or (C, L) as images of height 1."""
+    kernel, strides = along(kernel_size, 1), along(kernel_size if stride is None else stride, 1)
+    sizes = (kernel, strides, along(padding), ceil_mode, count_include_pad)
+    return avg_pool2d(_as_images(input), *sizes).squeeze(-2)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
+    """The means of a grid of cells: (N, C, H, W) or (C, H, W) → (…, C, *output_size).
+
+    None in `output_size` keeps the input's size.
+    """
+    if input.ndim == 3:
+        return adaptive_avg_pool2d(input.unsqueeze(0), output_size)[0]
+    image = image_size(input)
+    wanted = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
+    height, width = (n if w is None else w for n, w in zip(image, wanted, strict=True))
+    if (height, width) == (1, 1):
+        return input.mean((-1, -2), keepdim=True)
+    return adaptive_pool.adaptive_avg_pool2d(input, (height, width))
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
+    """The means of `output_size` parts of (N, C, L) or (C, L)."""
+    return adaptive_avg_pool2d(_as_images(input), along(output_size, 1)).squeeze(-2)
+
+
+def _as_images(input: Tensor) -> Tensor:
+    if input.ndim not in (2, 3):
+        raise RuntimeError(f"expected 2D or 3D (batched) input, but got shape {input.shape}")
+    return input.unsqueeze(-2)

@@ -16,6 +16,12 @@ def pair(size: Size) -> Pair:
     return height, width
 
 
+def along(size: Size, other: int = 0) -> Pair:
+    """A size along the horizontal axis alone: `size` is a number or a tuple of one."""
+    (length,) = (size,) if isinstance(size, int) else size
+    return other, length
+
+
 def symmetric(padding: Pair) -> tuple[Pair, Pair]:
     """The same padding before and after."""
     return (padding[0], padding[0]), (padding[1], padding[1])
