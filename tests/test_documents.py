@@ -175,11 +175,11 @@ def test_the_names_that_the_tour_puts_beside_a_file_are_in_it() -> None:
         assert [name for name in re.findall(r"\w+", names) if name not in source] == []
 
 
-def test_the_table_of_files_is_that_of_the_source() -> None:
+def test_the_table_of_files_names_the_files_there_are() -> None:
     match = TABLE.search(TOUR.read_text())
     assert match
-    current = table_of_files()
-    assert match.group() == current, "run `python -m tests.test_documents`"
+    named, there = names(match.group()), names(table_of_files())
+    assert named == there, "`python -m tests.test_documents` brings the table up to date"
 
 
 def test_every_module_with_something_in_it_says_what_it_is() -> None:
@@ -211,6 +211,11 @@ def test_the_examples_in_a_docstring_hold(module: str) -> None:
 def table_of_files() -> str:
     """A table for each folder: file → the first sentence of its docstring."""
     return "\n".join(line for folder in _folders() for line in folder)
+
+
+def names(table: str) -> list[str]:
+    """The folders and files of a table, without what it says of them."""
+    return re.findall(r"^\*\*[\w/]+\*\*|^\| `[\w.]+`", table, re.MULTILINE)
 
 
 def _folders() -> Iterator[list[str]]:
