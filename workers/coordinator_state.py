@@ -187,6 +187,8 @@ class CoordinatorState:
                 return self._on_suspicion(worker, self.by_rank[rank])
             case m.Failed(cause=cause, by_user=by_user):
                 return self._fail(worker, cause, 2 if by_user else 1)
+            case m.Goodbye(signal=name) if name and not self._stop:
+                return self._on_turned_back(worker, name)
             case m.Goodbye():
                 worker.left = True
                 return self._on_goodbye(worker)
@@ -418,14 +420,24 @@ class CoordinatorState:
         """Asked to end: at the next step border, with a checkpoint; at once if none is begun."""
         if self._stop or self.phase in (Phase.LEAVING, Phase.OVER):
             return []
-        self._stop = f"{who} was asked to stop by {name}"
-        self._code = 128 + signal.Signals[name].value
+        self._note_stop(name, who)
         if self.phase is Phase.JOINING:
             return [*self._to_all(m.Finish(code=self._code)), *self._end()]
         note: list[Instruction] = [Announce(f"{self._stop}: stopping at the next step border")]
         if self.phase is Phase.BORDER and self._finish not in self._tasks:
             self._tasks = [self._save, self._finish]
         return note
+
+    def _note_stop(self, name: str, who: str) -> None:
+        self._stop = f"{who} was asked to stop by {name}"
+        self._code = 128 + signal.Signals[name].value
+
+    def _on_turned_back(self, worker: Worker, name: str) -> list[Instruction]:
+        """A worker was stopped before the run began for it."""
+        if self.phase is Phase.JOINING and not self.fixed:
+            return self._on_lost(worker.member, f"it was stopped by {name}")
+        self._note_stop(name, str(worker))
+        return [*self._to_all(m.Finish(code=self._code)), *self._end()]
 
     def _on_goodbye(self, worker: Worker) -> list[Instruction]:
         if self.phase is not Phase.LEAVING:

@@ -102,7 +102,9 @@ class Failed(Message, frozen=True, kw_only=True):
 
 
 class Goodbye(Message, frozen=True, kw_only=True):
-    """Worker -> coordinator: I have finished and leave in good order."""
+    """Worker -> coordinator: I leave in good order: finished, or stopped before the run began."""
+
+    signal: str = ""  # what stopped me; empty: I have finished
 
 
 # -- coordinator -> worker --------------------------------------------------------------------

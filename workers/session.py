@@ -94,6 +94,8 @@ class Session:
 
     def _serve(self) -> w.Leave:
         while True:
+            if self._stop.name and self._state.phase is w.Phase.JOINING:
+                return self._turn_back()
             self._tell_stop()
             order = self._link.receive(POLL_S)
             if order is None:
@@ -104,6 +106,13 @@ class Session:
                         self._link.send(m.Goodbye())
                     return instruction
                 self._carry_out(instruction)
+
+    def _turn_back(self) -> w.Leave:
+        """Asked to stop before the run has begun for us: the coordinator can do without us."""
+        self._link.send(m.Goodbye(signal=self._stop.name))
+        code = 128 + signal.Signals[self._stop.name].value
+        reason = f"stopped by {self._stop.name} before the run began"
+        return w.Leave(code, w.Parting.ENDED, reason)
 
     def _tell_stop(self) -> None:
         if self._stop.name and not self._stop_told:

@@ -181,6 +181,27 @@ def test_a_worker_that_leaves_before_the_start_may_be_replaced() -> None:
     assert len(sent(run.hear(1, hello()))) == 2
 
 
+def test_a_worker_that_is_stopped_before_the_start_may_be_replaced() -> None:
+    run = Run()
+    run.hear(0, hello())
+    (told,) = run.hear(0, m.Goodbye(signal="SIGINT"))
+    assert told == Announce(
+        "a worker (h, pid 7) left before the run began: it was stopped by SIGINT"
+    )
+    run.hear(8, hello())
+    assert len(sent(run.hear(1, hello()))) == 2
+
+
+def test_a_worker_that_is_stopped_while_the_run_is_prepared_ends_it_with_its_signal() -> None:
+    run = Run()
+    run.hear(0, hello(0, pid=100))
+    run.hear(1, hello(1, pid=101))
+    *finishes, end = run.hear(1, m.Goodbye(signal="SIGTERM"))
+    assert sent(finishes) == [m.Finish(code=143)] * 2
+    assert isinstance(end, End)
+    assert end.problem.startswith("rank 1 (h, pid 101) was asked to stop by SIGTERM")
+
+
 def test_waiting_for_workers_ends_with_a_sentence_that_counts_them() -> None:
     run = Run()
     run.tell(Tick(100.0))
