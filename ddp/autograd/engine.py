@@ -7,29 +7,34 @@ Rules.
   possible, in the same order in every process that recorded the same operations.
 - Nothing recurses. A node's saved arrays are let go as soon as it has run.
 - Inside, gradients are NumPy arrays; tensors are made only where a hook or the user sees one.
-- Recording is off during the walk.
-
-Left out: gradients of gradients (`create_graph=True`).
+- Recording is off during the walk. With `create_graph` it is on, and the same loop carries tensors:
+  only what a node does with them differs (`second_order.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 import numpy as np
 
-from ddp.autograd.grad_mode import no_grad
+from ddp.autograd.grad_mode import enable_grad, no_grad
 from ddp.autograd.hook_calls import (
+    Gradient,
+    Gradients,
+    accumulate,
     call_tensor_hooks,
     run_after_hooks,
     run_before_hooks,
     run_post_accumulate_hooks,
     run_tensor_hooks,
 )
-from ddp.autograd.node import AccumulateGrad, Array, Gradients, Node
+from ddp.autograd.node import AccumulateGrad, Array, Node
+from ddp.autograd.second_order import FORMULAS, recorded_gradients
+from ddp.autograd.tensor import Tensor
 
-Captured = dict[Node, dict[int, Array | None]]  # node → output number → what arrived there
+Captured = dict[Node, dict[int, Gradient]]  # node → output number → what arrived there
+Formula = Callable[[Node, list[Gradient]], Gradients]  # what is done in place of `node.backward`
 
 
 class GraphRoot(Node):
@@ -41,14 +46,18 @@ class GraphRoot(Node):
         return seeds
 
 
+FORMULAS[GraphRoot] = GraphRoot.backward
+
+
 def walk(
     root: GraphRoot,
-    seeds: list[Array | None],
+    seeds: list[Gradient],
     retain_graph: bool,
     captured: Captured | None = None,
     leaves: set[Node] | None = None,
+    create_graph: bool = False,
 ) -> None:
-    """Run the graph below `root`.
+    """Run the graph below `root`. The seeds are arrays, or tensors with `create_graph`.
 
     With `leaves`, only they accumulate, what arrives at the places of `captured` is stored
     there, and only the nodes on the way to either run.
@@ -57,24 +66,27 @@ def walk(
     dependencies = _count_dependencies(root)
     if leaves is not None:
         dependencies = _restrict(dependencies, captured.keys() | leaves)
-    with no_grad(), np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
-        _run(root, seeds, retain_graph, dependencies, captured, leaves)
+    formula = recorded_gradients if create_graph else None
+    recording = enable_grad() if create_graph else no_grad()
+    with recording, np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
+        _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
 
 
 def _run(
     root: GraphRoot,
-    seeds: list[Array | None],
+    seeds: list[Gradient],
     retain_graph: bool,
     dependencies: dict[Node, int],
     captured: Captured,
     leaves: set[Node] | None,
+    formula: Formula | None,
 ) -> None:
     """The loop. `dependencies` counts, for every node that may run, the edges that reach it."""
-    ready: list[tuple[int, Node, list[Array | None]]] = [(0, root, seeds)]
-    arrived: dict[Node, list[Array | None]] = {}
+    ready: list[tuple[int, Node, list[Gradient]]] = [(0, root, seeds)]
+    arrived: dict[Node, list[Gradient]] = {}
     while ready:
         _, node, dys = heappop(ready)
-        gradients = _apply(node, dys, retain_graph, captured)
+        gradients = _apply(node, dys, retain_graph, captured, formula)
         for (target, output_nr), gradient in zip(node.next_functions, gradients, strict=False):
             if target is None:
                 continue
@@ -99,7 +111,11 @@ def _run(
 
 
 def _apply(
-    node: Node, dys: list[Array | None], retain_graph: bool, captured: Captured
+    node: Node,
+    dys: list[Gradient],
+    retain_graph: bool,
+    captured: Captured,
+    formula: Formula | None,
 ) -> Gradients:
     """Run one node: hooks and captures, its formula, hooks."""
     hooks = node._hooks
@@ -113,7 +129,7 @@ def _apply(
         return (None,) * len(node.next_functions)
     if node._saved:
         node._check_saved()
-    gradients = node.backward(*dys)
+    gradients = node.backward(*dys) if formula is None else formula(node, dys)
     if not retain_graph:
         node._release()
     if hooks is not None and hooks.after:
@@ -122,7 +138,7 @@ def _apply(
 
 
 def _serve_leaf(
-    node: AccumulateGrad, dys: list[Array | None], captured: Captured, accumulates: bool
+    node: AccumulateGrad, dys: list[Gradient], captured: Captured, accumulates: bool
 ) -> None:
     """Give a leaf its gradient. A leaf frozen since the forward pass takes none."""
     leaf = node.variable
@@ -136,7 +152,7 @@ def _serve_leaf(
         return
     if node._hooks is not None:
         dys = run_before_hooks(node._hooks.before, dys)
-    node.backward(dys[0])
+    accumulate(leaf, dys[0])
     if leaf._post_accumulate_grad_hooks:
         run_post_accumulate_hooks(leaf._post_accumulate_grad_hooks, leaf)
     if node._hooks is not None:
@@ -176,8 +192,9 @@ def _restrict(reachable: Iterable[Node], targets: set[Node]) -> dict[Node, int]:
     return dependencies
 
 
-def _capture(places: dict[int, Array | None], dys: list[Array | None]) -> None:
+def _capture(places: dict[int, Array | None], dys: list[Gradient]) -> None:
     """Store copies: what flows through the graph may be shared."""
     for output_nr in places:
         dy = dys[output_nr]
-        places[output_nr] = None if dy is None else np.array(dy)
+        is_shared = dy is not None and not isinstance(dy, Tensor)
+        places[output_nr] = np.array(dy) if is_shared else dy

@@ -18,11 +18,12 @@
 forward and backward nothing is recorded. Gradients line up with the positional arguments of
 `apply`; keyword arguments are passed on and not differentiated.
 
-Left out: vmap, forward-mode derivatives, gradients of gradients.
+Left out: vmap, forward-mode derivatives.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -31,9 +32,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ddp.autograd.dtypes import Dtype, is_floating
-from ddp.autograd.grad_mode import mode, no_grad
-from ddp.autograd.node import FREED, Array, Edge, Gradients, Node, edge
-from ddp.autograd.ops.broadcast import unbroadcast
+from ddp.autograd.grad_mode import is_grad_enabled, mode, no_grad
+from ddp.autograd.node import FREED, NO_EDGE, Array, Edge, Gradients, Node, edge, refuse_changed
+from ddp.autograd.ops.reduce import sum_to
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 
@@ -58,6 +59,7 @@ class FunctionCtx(Node):
         self._dirty: tuple[Tensor, ...] = ()
         self._argument_shapes: list[tuple[int, ...] | None] = []  # None: not a tensor
         self._output_specs: list[tuple[tuple[int, ...], Dtype] | None] = []
+        self._differentiable: list[bool] = []  # per output
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors, inputs or outputs, for `saved_tensors`; None holds a place."""
@@ -74,14 +76,19 @@ class FunctionCtx(Node):
         """What `save_for_backward` kept; RuntimeError if it is freed or was changed in place."""
         if self._saved is FREED:
             self._check_saved()
-        for tensor, version in self._saved:
+        for tensor, version, _ in self._saved:
             if tensor is not None and tensor._version != version:
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an "
-                    f"inplace operation: a tensor saved by {self.name()} is at version "
-                    f"{tensor._version}; expected version {version} instead."
-                )
-        return tuple([tensor for tensor, _ in self._saved])
+                source = tensor._edge or NO_EDGE
+                refuse_changed(tensor.array, source, tensor._version, version, self._was_watched)
+        return tuple([self._with_place(tensor, nr) for tensor, _, nr in self._saved])
+
+    def _with_place(self, tensor: Tensor | None, output_nr: int | None) -> Tensor | None:
+        """A saved output gets its place in the graph when asked for: kept, it would be a cycle."""
+        if tensor is None or output_nr is None or not self._differentiable[output_nr]:
+            return tensor
+        output = tensor.detach()
+        output._edge, output._requires_grad = (self, output_nr), True
+        return output
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say which inputs forward changed in place."""
@@ -97,7 +104,12 @@ class FunctionCtx(Node):
 
     def backward(self, *dys: Array | None) -> Gradients:
         with no_grad():
-            answer = self._function.backward(self, *map(self._gradient_in, dys, self._output_specs))
+            gradients = self._backward_of_tensors(*[None if dy is None else wrap(dy) for dy in dys])
+        return tuple([None if gradient is None else gradient.array for gradient in gradients])
+
+    def _backward_of_tensors(self, *dys: Tensor | None) -> tuple[Tensor | None, ...]:
+        """`backward` on tensors, in the walk's mode: recorded with `create_graph`."""
+        answer = self._function.backward(self, *map(self._gradient_in, dys, self._output_specs))
         gradients = list(answer) if isinstance(answer, tuple) else [answer]
         expected = len(self._argument_shapes)
         while len(gradients) > expected and gradients[-1] is None:
@@ -112,14 +124,14 @@ class FunctionCtx(Node):
         return tuple(itertools.compress(checked, of_tensors))
 
     def _gradient_in(
-        self, dy: Array | None, spec: tuple[tuple[int, ...], Dtype] | None
+        self, dy: Tensor | None, spec: tuple[tuple[int, ...], Dtype] | None
     ) -> Tensor | None:
         if dy is not None:
-            return wrap(dy)
+            return dy
         return wrap(np.zeros(*spec)) if spec is not None and self._materialize_grads else None
 
-    def _gradient_out(self, index: int, gradient: Tensor | None) -> Array | None:
-        """The array of `gradient`, summed to its argument's shape if it is a broadcast of it."""
+    def _gradient_out(self, index: int, gradient: Tensor | None) -> Tensor | None:
+        """`gradient`, summed to its argument's shape if it is a broadcast of it."""
         shape = self._argument_shapes[index]
         if gradient is None:
             return None
@@ -138,17 +150,19 @@ class FunctionCtx(Node):
                 f"Function {self.name()} returned an invalid gradient at index {index} - got "
                 f"{list(gradient.shape)} but expected shape compatible with {list(shape)}"
             )
-        return unbroadcast(gradient.array, shape)
+        return sum_to(gradient, shape)
 
     def _keep(self, outputs: Sequence[Any]) -> None:
         """Save what `save_for_backward` named, without referring to the outputs themselves."""
-        is_output = {id(output) for output in outputs}
-        self._saved = tuple(
-            [
-                (None, 0) if t is None else (_alias(t, id(t) not in is_output), t._version)
-                for t in self._to_save
-            ]
-        )
+        output_nrs = {id(output): output_nr for output_nr, output in enumerate(outputs)}
+        saved: list[tuple[Tensor | None, int, int | None]] = []
+        for tensor in self._to_save:
+            output_nr = output_nrs.get(id(tensor))
+            if tensor is None:
+                saved.append((None, 0, None))
+            else:
+                saved.append((_alias(tensor, output_nr is None), tensor._version, output_nr))
+        self._saved = tuple(saved)
         self._to_save = ()
 
 
@@ -218,11 +232,11 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward and record it."""
-        ctx = cls._ctx_class()
-        ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
-        ctx._argument_shapes = [a.shape if isinstance(a, Tensor) else None for a in args]
         edges = tuple([edge(a) for a in args if isinstance(a, Tensor)])
-        recorded = mode.enabled and any(ctx.needs_input_grad)
+        ctx = cls._ctx_class()  # after the edges: a node is younger than those it leads to
+        ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        ctx._argument_shapes = [a.shape if isinstance(a, Tensor) else None for a in args]
+        recorded = mode.enabled is not False and any(ctx.needs_input_grad)
         with no_grad():
             if cls.setup_context is Function.setup_context:
                 output = cls.forward(ctx, *args, **kwargs)
@@ -259,15 +273,42 @@ def _connect(ctx: FunctionCtx, edges: tuple[Edge, ...], outputs: Sequence[Any]) 
     for output_nr, output in enumerate(outputs):
         if not isinstance(output, Tensor):
             ctx._output_specs.append(None)
+            ctx._differentiable.append(False)
             continue
         ctx._output_specs.append((output.shape, output.dtype))
         fixed = any(output is tensor for tensor in ctx._non_differentiable)
         differentiable = is_floating(output.dtype) and not fixed
+        ctx._differentiable.append(differentiable)
         output._edge = (ctx, output_nr) if differentiable else None
         output._requires_grad = differentiable
     ctx._non_differentiable = ctx._dirty = ()
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a backward whose result has no gradient of its own."""
-    return no_grad()(backward)
+    """Mark a backward whose result has no gradient of its own: asking for one is an error."""
+
+    @functools.wraps(backward)
+    def marked(ctx: FunctionCtx, *dys: Tensor | None) -> Any:
+        with no_grad():
+            answer = backward(ctx, *dys)
+        if not is_grad_enabled() or not any(dy is not None and dy.requires_grad for dy in dys):
+            return answer
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        outputs = [None if value is None else value.detach() for value in answers]
+        for output in outputs:
+            if output is not None:
+                output._edge, output._requires_grad = (Error(()), 0), True
+        return tuple(outputs) if isinstance(answer, tuple) else outputs[0]
+
+    return marked
+
+
+class Error(Node):
+    """The node of a gradient that was declared to have none."""
+
+    __slots__ = ()
+
+    def backward(self, *dys: Array | None) -> Gradients:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )

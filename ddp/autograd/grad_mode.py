@@ -1,4 +1,4 @@
-"""Whether operations are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`.
+"""Whether operations are recorded: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`.
 
 The mode belongs to the thread. Each switch is a context manager and a decorator, as in PyTorch:
 `@no_grad()` and `@no_grad` both work, a decorated generator runs in the mode only while it runs,
@@ -17,9 +17,20 @@ Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 
 class _Mode(threading.local):
-    """One flag per thread; a new thread records."""
+    """What recording asks of its thread; a new thread records.
 
-    enabled = True
+    `enabled` is True or False; where recording is watched it is the watch itself (`watch.py`)
+    in place of True: so the plain case pays for one test only.
+    """
+
+    enabled: Any = True
+    watch: Any = None  # who wants to see what is recorded, while it is
+    inference = False  # results are inference tensors
+
+    def switch(self, enabled: bool, inference: bool = False) -> None:
+        """Record or do not."""
+        self.enabled = (self.watch or True) if enabled else False
+        self.inference = inference
 
 
 mode = _Mode()
@@ -27,22 +38,33 @@ mode = _Mode()
 
 def is_grad_enabled() -> bool:
     """Whether operations on this thread are recorded now."""
-    return mode.enabled
+    return mode.enabled is not False
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside `inference_mode`."""
+    return mode.inference
 
 
 class _Switch:
     """Sets the mode on entry and puts the former one back on exit."""
 
+    inference: bool | None = None  # None: as it is outside
+
     def __init__(self, enabled: bool) -> None:
         self.target = enabled
-        self.before: list[bool] = []
+        self.before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> None:
-        self.before.append(mode.enabled)
-        mode.enabled = self.target
+        self.before.append((is_grad_enabled(), mode.inference))
+        mode.switch(self.target, mode.inference if self.inference is None else self.inference)
 
     def __exit__(self, *exc_info: object) -> None:
-        mode.enabled = self.before.pop()
+        mode.switch(*self.before.pop())
+
+    def again(self) -> _Switch:
+        """The same switch for one call of a decorated function."""
+        return _Switch(self.target)
 
     def __call__(self, function: Wrapped) -> Wrapped:
         if inspect.isgeneratorfunction(function):
@@ -50,7 +72,7 @@ class _Switch:
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with _Switch(self.target):
+            with self.again():
                 return function(*args, **kwargs)
 
         return wrapper  # type: ignore[return-value]
@@ -58,24 +80,26 @@ class _Switch:
     def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            return (yield from _resume_in(self.target, function(*args, **kwargs)))
+            return (yield from _resume_in(self.again, function(*args, **kwargs)))
 
         return wrapper
 
 
-def _resume_in(target: bool, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _resume_in(
+    switch: Callable[[], _Switch], generator: Generator[Any, Any, Any]
+) -> Generator[Any, Any, Any]:
     """Drive `generator`, switching the mode for each of its resumptions only."""
     resume: Callable[[], Any] = functools.partial(next, generator)
     while True:
         try:
-            with _Switch(target):
+            with switch():
                 value = resume()
         except StopIteration as stop:
             return stop.value
         try:
             sent = yield value
         except GeneratorExit:
-            with _Switch(target):
+            with switch():
                 generator.close()
             raise
         except BaseException as error:
@@ -124,12 +148,41 @@ class set_grad_enabled(_Switch):
 
     def __init__(self, mode_: bool) -> None:
         super().__init__(mode_)
-        self.before.append(mode.enabled)
-        mode.enabled = mode_
+        self.before.append((is_grad_enabled(), mode.inference))
+        mode.switch(mode_, mode.inference)
 
     def __enter__(self) -> None:
         """The mode was set on construction."""
 
     def __call__(self, function: Wrapped) -> Wrapped:
-        mode.enabled = self.before.pop()  # as a decorator it changes nothing until called
+        mode.switch(*self.before.pop())  # as a decorator it changes nothing until called
         return super().__call__(function)
+
+
+class inference_mode(_Switch):
+    """`no_grad`, whose results can never be used where gradients are recorded.
+
+    They have no version counter; a clone of one, made outside, is an ordinary tensor. Tensors that
+    factories such as `zeros` make inside are ordinary ones (PyTorch's are not).
+    `inference_mode(False)` is the ordinary, recording mode.
+    """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, mode: bool = True) -> inference_mode: ...
+        @overload
+        def __new__(cls, mode: Wrapped) -> Wrapped: ...  # type: ignore[misc]
+        def __new__(cls, mode: Any = True) -> Any: ...
+
+    else:
+
+        def __new__(cls, mode=True):
+            return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(not mode)
+        self.inference = bool(mode)
+
+    def again(self) -> _Switch:
+        return inference_mode(self.inference)

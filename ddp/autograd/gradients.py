@@ -5,13 +5,16 @@ Checks what was asked, in PyTorch's words, and leaves the work to the walk in `e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ddp.autograd.engine import Captured, GraphRoot, walk
-from ddp.autograd.node import Array, Node, edge
+from ddp.autograd.hook_calls import Gradient, accumulate
+from ddp.autograd.node import Node, edge
+from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -27,22 +30,37 @@ def backward(
     `grad_tensors` are the starting gradients, of the tensors' shapes; a one-element tensor
     starts from 1 by default. Raises RuntimeError, in PyTorch's words, for a root without a
     graph, a starting gradient that is missing or of another shape, and a graph already freed.
+
+    With `create_graph` the gradients have a history of their own and can be differentiated again;
+    a leaf and its `.grad` then refer to each other, so set `.grad` to None after use.
+    `retain_graph` is what `create_graph` is by default.
     """
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        warnings.warn(_CYCLE, UserWarning, stacklevel=2)
     root, seeds = _graph_root(tensors, grad_tensors, create_graph)
     if inputs is None:
-        walk(root, seeds, bool(retain_graph))
+        walk(root, seeds, retain_graph, create_graph=create_graph)
         return
     wanted = _as_sequence(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     captured = _captures(t for t in wanted if not t.is_leaf)
     leaves = {_input_edge(tensor)[0] for tensor in wanted if tensor.is_leaf}
-    walk(root, seeds, bool(retain_graph), captured, leaves)
+    walk(root, seeds, retain_graph, captured, leaves, create_graph)
     for tensor in wanted:
         node, output_nr = _input_edge(tensor)
         gradient = None if tensor.is_leaf else captured[node][output_nr]
         if gradient is not None and not tensor.retains_grad:
-            tensor._accumulate_grad(gradient)
+            accumulate(tensor, gradient)
+
+
+_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter "
+    "and its gradient which can cause a memory leak. We recommend using autograd.grad when "
+    "creating the graph to avoid this. If you have to use this function, make sure to reset the "
+    ".grad fields of your parameters to None after use to break the cycle and avoid the leak."
+)
 
 
 def tensor_backward(
@@ -68,18 +86,20 @@ def grad(
     """The gradients of `outputs` with respect to `inputs`; `.grad` of no leaf is touched.
 
     An input the outputs do not depend on is an error, or None with `allow_unused`, or zeros
-    with `materialize_grads`.
+    with `materialize_grads`. With `create_graph` the gradients can be differentiated again.
     """
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
     root, seeds = _graph_root(outputs, grad_outputs, create_graph)
     wanted = _as_sequence(inputs)
     edges = [_input_edge(tensor) for tensor in wanted]  # keeps the leaves' nodes alive
     captured = _captures(wanted)
-    walk(root, seeds, bool(retain_graph), captured, set())
+    walk(root, seeds, retain_graph, captured, set(), create_graph)
     results: list[Tensor | None] = []
     for index, (tensor, (node, output_nr)) in enumerate(zip(wanted, edges, strict=True)):
         gradient = captured[node][output_nr]
         if gradient is not None:
-            results.append(wrap(gradient))
+            results.append(gradient if isinstance(gradient, Tensor) else wrap(gradient))
         elif materialize_grads:
             results.append(wrap(np.zeros_like(tensor.array)))
         elif allow_unused:
@@ -96,24 +116,20 @@ def _graph_root(
     tensors: Tensor | Sequence[Tensor],
     gradients: Tensor | Sequence[Tensor | None] | None,
     create_graph: bool,
-) -> tuple[GraphRoot, list[Array | None]]:
-    """The node above `tensors`, and the gradients it starts with."""
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True (gradients of gradients) is not supported by ddp.autograd yet"
-        )
+) -> tuple[GraphRoot, list[Gradient]]:
+    """The node above `tensors`, and the gradients it starts with: arrays, or to record tensors."""
     roots = _as_sequence(tensors)
     given = [None] * len(roots) if gradients is None else _as_sequence(gradients)
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     pairs = list(zip(roots, given, strict=True))
-    seeds: list[Array | None] = [
-        _seed(i, root, gradient) for i, (root, gradient) in enumerate(pairs)
-    ]
+    seeds = [_seed(i, root, gradient) for i, (root, gradient) in enumerate(pairs)]
+    if not create_graph:
+        seeds = [seed.array for seed in seeds]
     return GraphRoot(tuple([edge(root) for root in roots])), seeds
 
 
-def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Array:
+def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Any:
     """The starting gradient of `root`, in its dtype."""
     if not root.requires_grad:
         raise RuntimeError(
@@ -122,7 +138,7 @@ def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Array:
     if gradient is None:
         if root.array.size != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        return np.ones_like(root.array)
+        return wrap(np.ones_like(root.array))
     if not isinstance(gradient, Tensor):
         raise TypeError(
             f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
@@ -132,7 +148,7 @@ def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Array:
             f"Mismatch in shape: grad_output[{index}] has a shape of {list(gradient.shape)} and "
             f"output[{index}] has a shape of {list(root.shape)}."
         )
-    return gradient.array.astype(root.dtype, copy=False)
+    return to(gradient, root.dtype)
 
 
 def _input_edge(tensor: Tensor) -> tuple[Node, int]:

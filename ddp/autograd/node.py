@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,15 @@ Edge = tuple["Node | None", int]
 Gradients = tuple[Array | None, ...]
 
 NO_EDGE: Edge = (None, 0)
+
+# What a saved value is, beside the number of an input: see `Node.saves`.
+RESULT = -1
+CONSTANT = -2
+
+
+class Saves(dict[str, int]):
+    """What the values are that a node saves, in order: see `Node.saves`."""
+
 
 ndarray = np.ndarray
 
@@ -57,10 +66,15 @@ class Node:
 
     _takes_undefined = False  # whether `backward` wants to run when no output got a gradient
 
+    # PyTorch's name of each value that `save` gets, in order → the number of the input it is, or
+    # RESULT (the output), or CONSTANT (no gradient flows through it). With it the gradient has a
+    # gradient itself (`second_order.py`), and `node._saved_self` and the like answer.
+    saves: ClassVar[Saves | None] = None
+
     _num_outputs: int
     next_functions: tuple[Edge, ...]
-    _saved: Any  # a tuple of arrays and None, or FREED; pairs of tensor and version in a Function
-    _saved_versions: Sequence[tuple[list[int], int]]
+    _saved: Any  # a tuple of arrays and None, or FREED; a Function has tuples of its own
+    _saved_versions: Sequence[tuple[list[int], int, Array]]  # of the tensors among them
     _number: int  # in the order of recording
     _hooks: NodeHooks | None
 
@@ -78,13 +92,16 @@ class Node:
 
         None means that recording is off or no input requires a gradient: then nothing is kept.
         """
-        if not mode.enabled:
+        enabled = mode.enabled
+        if enabled is False:
+            if mode.inference:
+                output._become_inference()
             return None
         edges = []
         wanted = False
         for tensor in inputs:
             if tensor._base is not None and tensor._base._edge is not tensor._base_edge:
-                refuse_stale_view()
+                tensor._follow_base()
             if tensor._requires_grad:
                 wanted = True
                 edges.append(tensor._edge or (accumulator(tensor), 0))
@@ -92,7 +109,7 @@ class Node:
                 edges.append(NO_EDGE)
         if not wanted:
             return None
-        node = cls(tuple(edges))
+        node = cls(tuple(edges)) if enabled is True else enabled.make(cls, tuple(edges))
         output._edge = (node, 0)
         output._requires_grad = True
         return node
@@ -106,6 +123,9 @@ class Node:
             for output_nr, output in enumerate(outputs):
                 output._edge = (node, output_nr)
                 output._requires_grad = True
+        elif mode.inference:
+            for output in outputs:
+                output._become_inference()
         return node
 
     def needs(self, index: int) -> bool:
@@ -126,7 +146,7 @@ class Node:
             else:
                 arrays.append(value.array)
                 cell = value._version_cell
-                versions.append((cell, cell[0]))
+                versions.append((cell, cell[0], value.array))
         self._saved = tuple(arrays)
         self._saved_versions = versions
 
@@ -145,15 +165,20 @@ class Node:
                 "Trying to backward through the graph a second time (or directly access saved "
                 "tensors after they have already been freed). Saved intermediate values of the "
                 "graph are freed when you call .backward() or autograd.grad(). Specify "
-                "retain_graph=True if you need to backward through the graph a second time."
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors after calling backward."
             )
-        for cell, version in self._saved_versions:
+        for cell, version, array in self._saved_versions:
             if cell[0] != version:
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an "
-                    f"inplace operation: a tensor saved by {self.name()} is at version {cell[0]}; "
-                    f"expected version {version} instead."
-                )
+                source = self._source_of(array)
+                refuse_changed(array, source, cell[0], version, self._was_watched)
+
+    def _source_of(self, array: Array) -> Edge:
+        """Which output of which node the saved `array` is, as far as `saves` tells."""
+        for value, place in zip(self._saved, (self.saves or {}).values(), strict=False):
+            if value is array and place != CONSTANT:
+                return (self, 0) if place == RESULT else self.next_functions[place]
+        return NO_EDGE
 
     def _release(self) -> None:
         """Let go of the saved arrays. A node that saved nothing can be walked again."""
@@ -171,9 +196,13 @@ class Node:
         return self._saved
 
     @property
-    def metadata(self) -> dict[Any, Any]:
-        """PyTorch keeps anomaly traces here; ours is always empty."""
+    def metadata(self) -> dict[str, Any]:
+        """Where anomaly detection keeps the trace of the forward pass (`watch.py`)."""
         return {}
+
+    @property
+    def _was_watched(self) -> bool:
+        return "traceback_" in self.metadata
 
     def _sequence_nr(self) -> int:
         return self._number
@@ -213,16 +242,36 @@ class AccumulateGrad(Node):
         return "torch::autograd::AccumulateGrad"
 
 
-def refuse_stale_view() -> None:
-    """Raise: the view's gradient would go where its base no longer is."""
-    raise RuntimeError(
-        "a view was made before its base was written to with gradients, so its place in the graph "
-        "is out of date: take the view again from the base"
+def refuse_changed(
+    array: Array, source: Edge, now: int, version: int, was_watched: bool = False
+) -> None:
+    """Raise: the saved `array`, which came from `source`, was written to since."""
+    node, output_nr = source
+    kind = _KINDS.get(array.dtype.char, array.dtype.name)
+    origin = ""
+    if node is not None and type(node) is not AccumulateGrad:
+        origin = f", which is output {output_nr} of {node.name()},"
+    hint = (
+        "the backtrace further above shows the operation that failed to compute its gradient. The "
+        "variable in question was changed in there or anywhere later. Good luck!"
+        if was_watched
+        else "enable anomaly detection to find the operation that failed to compute its gradient, "
+        "with ddp.autograd.set_detect_anomaly(True)."
     )
+    raise RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        f"operation: [ddp.{kind} {list(array.shape)}]{origin} is at version {now}; expected "
+        f"version {version} instead. Hint: {hint}"
+    )
+
+
+_KINDS = {"e": "HalfTensor", "f": "FloatTensor", "d": "DoubleTensor"}
 
 
 def edge(tensor: Tensor) -> Edge:
     """Where a gradient of `tensor` goes: its node, a leaf's AccumulateGrad, or nowhere."""
+    if tensor._base is not None and tensor._base._edge is not tensor._base_edge:
+        tensor._follow_base()
     if tensor._edge is not None:
         return tensor._edge
     if tensor._requires_grad:

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ddp.autograd import views
 from ddp.autograd.dtypes import DEFAULT_FLOAT, is_floating
+from ddp.autograd.grad_mode import mode
 from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
 from ddp.autograd.memory import Memory
 from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
@@ -37,6 +39,23 @@ else:
 
     class Methods:  # at run time `methods.py` puts the operations on the finished class
         __slots__ = ()
+
+
+class InferenceCell(list[int]):
+    """The version counter of an inference tensor: it has none, so nothing can rely on it."""
+
+    def __init__(self) -> None:
+        super().__init__((0,))
+
+    def __getitem__(self, index: Any) -> Any:
+        if mode.inference or mode.enabled is False:
+            return 0
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+            "inference mode in computation tracked by autograd. To work around this, you can make "
+            "a clone to get a normal tensor and use it in autograd, or use `ddp.no_grad()` instead "
+            "of `ddp.inference_mode()`."
+        )
 
 
 class Tensor(Methods, Memory):
@@ -158,21 +177,25 @@ class Tensor(Methods, Memory):
     @property
     def grad_fn(self) -> Node | None:
         """The node that made this tensor; None for a leaf."""
+        self._keep_up()
         return None if self._edge is None else self._edge[0]
 
     @property
     def output_nr(self) -> int:
         """Which output of `grad_fn` this tensor is."""
+        self._keep_up()
         return 0 if self._edge is None else self._edge[1]
 
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made it."""
+        self._keep_up()
         return self._edge is None
 
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are wanted for this tensor."""
+        self._keep_up()
         return self._requires_grad
 
     @requires_grad.setter
@@ -189,6 +212,11 @@ class Tensor(Methods, Memory):
             raise RuntimeError(
                 "only Tensors of floating point dtype can require gradients, this one is "
                 f"{self.array.dtype}"
+            )
+        if wanted and self.is_inference() and not mode.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
             )
         self._requires_grad = bool(wanted)
 
@@ -215,7 +243,28 @@ class Tensor(Methods, Memory):
 
     @property
     def _version(self) -> int:
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._version_cell[0]
+
+    def is_inference(self) -> bool:
+        """Whether an operation inside `inference_mode` made it."""
+        return type(self._version_cell) is InferenceCell
+
+    def _become_inference(self) -> None:
+        """A result of inference mode; a view is what its base is."""
+        if self._base is None:
+            self._version_cell = InferenceCell()
+
+    def _keep_up(self) -> None:
+        base = self._base
+        if base is not None and base._edge is not self._base_edge:
+            self._follow_base()
+
+    def _follow_base(self) -> None:
+        """The base was written to with gradients since: this view's place is behind that write."""
+        assert self._base is not None
+        views.read_from_base(self, self._base)
 
     @property
     def grad(self) -> Tensor | None:
@@ -244,7 +293,7 @@ class Tensor(Methods, Memory):
 
     def retain_grad(self) -> None:
         """Keep this tensor's gradient in `.grad`, after its hooks. Leaves do anyway."""
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._edge is None:
             return
@@ -258,7 +307,7 @@ class Tensor(Methods, Memory):
 
         Hooks run in the order of registration, each on the result of the one before.
         """
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._backward_hooks is None:
             self._backward_hooks = OrderedDict()
@@ -270,7 +319,7 @@ class Tensor(Methods, Memory):
 
     def register_post_accumulate_grad_hook(self, hook: Hook) -> RemovableHandle:
         """Call `hook(self)` when a backward has added to `.grad`; leaves only."""
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._edge is not None:
             raise RuntimeError(
@@ -321,6 +370,7 @@ def view_of(source: Tensor, array: Array) -> Tensor:
     view._version_cell = source._version_cell
     view._base = base = source if source._base is None else source._base
     view._base_edge = base._edge
+    view._requires_grad = base._requires_grad  # also where nothing is recorded
     return view
 
 

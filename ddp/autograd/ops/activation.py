@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -23,6 +23,7 @@ class ReluBackward0(Node):
     """dx = dy where y > 0, else 0. (A product with the mask: twelve times as fast as `where`.)"""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
@@ -42,6 +43,7 @@ class SigmoidBackward0(Node):
     """dx = dy * y * (1 - y)."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
@@ -64,6 +66,7 @@ class TanhBackward0(Node):
     """dx = dy * (1 - y²)."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import CONSTANT, RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, to, unbroadcast
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -102,6 +102,7 @@ class MulBackward0(_Binary):
     """da = dy · b,  db = dy · a."""
 
     __slots__ = ()
+    saves = Saves(other=1, self=0)
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
@@ -128,6 +129,7 @@ class DivBackward0(_Binary):
     """da = dy / b,  db = -dy · a / b²."""
 
     __slots__ = ()
+    saves = Saves(other=1, self=0)
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
@@ -171,6 +173,7 @@ class AbsBackward0(Node):
     """dx = dy · sign x; 0 at 0."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -192,6 +195,7 @@ class RemainderBackward1(_Binary):
     """da = dy,  db = -dy · ⌊a / b⌋."""
 
     __slots__ = ()
+    saves = Saves(quotient=CONSTANT)
 
     def backward(self, dy: Array) -> Gradients:
         (quotient,) = self.saved
@@ -240,6 +244,7 @@ class PowBackward0(Node):
     """y = xⁿ;  dx = dy · n · xⁿ⁻¹."""
 
     __slots__ = ("exponent",)
+    saves = Saves(self=0)
 
     exponent: float
 
@@ -264,6 +269,7 @@ class PowBackward1(_Binary):
     """y = aᵇ;  da = dy · b · aᵇ⁻¹ (0 where b is 0),  db = dy · y · ln a (0 where a is 0 ≤ b)."""
 
     __slots__ = ()
+    saves = Saves(self=0, exponent=1, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         a, b, y = self.saved
@@ -290,6 +296,7 @@ class PowBackward2(Node):
     """y = cˣ;  dx = dy · y · ln c."""
 
     __slots__ = ("base",)
+    saves = Saves(result=RESULT)
 
     base: float
 
@@ -324,6 +331,7 @@ class ReciprocalBackward0(Node):
     """dx = -dy · y²."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -29,6 +29,7 @@ class ExpBackward0(Node):
     """dx = dy · y."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
@@ -49,6 +50,7 @@ class LogBackward0(Node):
     """dx = dy / x."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -69,6 +71,7 @@ class SqrtBackward0(Node):
     """dx = dy / 2y; infinite at 0."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
@@ -89,6 +92,7 @@ class Log1PBackward0(Node):
     """dx = dy / (1 + x)."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -109,6 +113,7 @@ class SinBackward0(Node):
     """dx = dy · cos x."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -129,6 +134,7 @@ class CosBackward0(Node):
     """dx = -dy · sin x."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -149,6 +155,7 @@ class RsqrtBackward0(Node):
     """dx = -dy · y³ / 2."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved

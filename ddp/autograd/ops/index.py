@@ -83,6 +83,27 @@ class IndexBackward0(SelectBackward0):
         return (dx,)
 
 
+def scatter(x: Tensor, index: tuple[Any, ...], shape: tuple[int, ...]) -> Tensor:
+    """y[index] += x on zeros of `shape`: the gradient of reading, as an operation."""
+    array = np.zeros(shape, x.array.dtype)
+    np.add.at(array, index, x.array)
+    y = wrap(array)
+    if node := IndexPutBackward0.record(y, x):
+        node.index = index
+    return y
+
+
+class IndexPutBackward0(Node):
+    """dx = dy at the index."""
+
+    __slots__ = ("index",)
+
+    index: tuple[Any, ...]
+
+    def backward(self, dy: Array) -> Gradients:
+        return (dy[self.index],)
+
+
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i][j] = x[index[i][j]][j] for dim 0, x[i][index[i][j]] for dim 1, and so on."""
     where = _gather_indices(x, dim, index)

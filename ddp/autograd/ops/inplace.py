@@ -4,9 +4,6 @@ Without a gradient to follow they are one ufunc into the memory. With one, the o
 history goes on in the new node and the tensor object moves to it; a view carries its base along
 (`CopySlices`). Every write bumps the version counter that the tensor shares with its views, so a
 node that saved the old value notices.
-
-Left out: a view made *before* its base was written to with gradients does not follow the base in
-the graph, as PyTorch's does; using it raises.
 """
 
 from __future__ import annotations
@@ -17,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.grad_mode import mode
-from ddp.autograd.node import Array, Gradients, Node, refuse_stale_view
+from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops import arithmetic, elementwise, select
 from ddp.autograd.ops.broadcast import Operand, to, unbroadcast
 from ddp.autograd.ops.index import as_items
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.views import WriteWindow, read_from_base, window_on
 
 Operation = Callable[..., Tensor]
 
@@ -133,6 +131,7 @@ def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None
     if _check_and_see_whether_recorded(x, *others):
         result = to(operation(_before(x, x.array.copy()), *others), x.array.dtype)
         _writing(x, lambda: np.copyto(x.array, result.array, casting="no"))
+        _follow_version(result, x)
         _rebase(x, result)
         return x
     arrays = [other.array if isinstance(other, Tensor) else other for other in others]
@@ -144,26 +143,35 @@ def _check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:
     """Raise RuntimeError if x must not be written to; say whether the write has a gradient."""
     if not mode.enabled:
         return False
+    if x.is_inference():
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
+            "a clone to get a normal tensor before doing inplace update."
+        )
+    if x._base is not None:
+        _check_view(x, x._base)
     if x._requires_grad and x._edge is None:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."
         )
-    if x._base is not None:
-        _check_view(x, x._base)
-    return x._requires_grad or any(isinstance(o, Tensor) and o._requires_grad for o in others)
+    return x._requires_grad or any(isinstance(o, Tensor) and o.requires_grad for o in others)
 
 
 def _check_view(x: Tensor, base: Tensor) -> None:
-    if base._edge is not x._base_edge:
-        refuse_stale_view()
-    if base._requires_grad and base._edge is None:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation."
-        )
-    if base._requires_grad and not x._requires_grad:
+    x._keep_up()
+    if not base._requires_grad:
+        return
+    if x._requires_grad and x._edge is None:
         raise RuntimeError(
             "A view was created in no_grad mode and is being modified inplace with grad mode "
-            "enabled: do both inside no_grad, or both outside."
+            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You "
+            "can clarify your code by moving both the view and the inplace either both inside the "
+            "no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+            "want the inplace to be tracked)."
+        )
+    if base._edge is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
 
 
@@ -184,6 +192,17 @@ def _writing(x: Tensor, write: Callable[[], Any]) -> None:
     except ValueError as error:
         raise RuntimeError(f"output with shape {list(x.shape)} does not fit: {error}") from None
     x._version_cell[0] += 1
+
+
+def _follow_version(result: Tensor, x: Tensor) -> None:
+    """`result` became the value of `x`: a node that saved it is told when x changes again."""
+    node = None if result._edge is None else result._edge[0]
+    if node is not None:
+        node._saved_versions = [
+            (x._version_cell, x._version, array) if cell is result._version_cell else entry
+            for entry in node._saved_versions
+            for cell, _, array in [entry]
+        ]
 
 
 def _before(x: Tensor, array: Array) -> Tensor:
@@ -219,68 +238,9 @@ def _rebase_view(x: Tensor, result: Tensor) -> None:
     """The base's new value is its old one with `result` in x's place; x is a view of that."""
     base = x._base
     assert base is not None
-    if not base.array.flags.c_contiguous:
-        raise NotImplementedError(
-            "an in-place operation with gradients on a view of memory that is not in C order is "
-            "not supported: work on a contiguous() copy"
-        )
     written = wrap(base.array)
-    window = _window(base.array, x.array)
     node = WriteWindow.record(written, _before(base, base.array), result)
     assert node is not None
-    node.window = window
+    node.window = window_on(base.array, x.array)
     _rebase(base, written)
-    again = wrap(x.array)
-    reader = AsStridedBackward0.record(again, base)
-    assert reader is not None
-    reader.window = window
-    reader.shape = base.array.shape
-    x._edge, x._requires_grad = again._edge, True
-    x._base_edge = base._edge
-    x._backward_hooks = None
-
-
-Window = tuple[int, tuple[int, ...], tuple[int, ...]]  # offset in bytes, shape, strides in bytes
-
-
-def _window(base: Array, view: Array) -> Window:
-    """Where `view` lies in the memory of `base`."""
-    return view.ctypes.data - base.ctypes.data, view.shape, view.strides
-
-
-def _through(window: Window, memory: Array) -> Array:
-    """The view of `memory` (in C order) that `window` describes."""
-    offset, shape, strides = window
-    return np.ndarray(shape, memory.dtype, memory, offset, strides)
-
-
-class WriteWindow(Node):
-    """`CopySlices` for a view: y = x with the view's elements replaced."""
-
-    __slots__ = ("window",)
-
-    window: Window
-
-    def backward(self, dy: Array) -> Gradients:
-        dx = np.array(dy, order="C")
-        region = _through(self.window, dx)
-        dvalue = region.copy()
-        region[...] = 0
-        return (dx if self.needs(0) else None), dvalue
-
-    def name(self) -> str:
-        return "torch::autograd::CopySlices"
-
-
-class AsStridedBackward0(Node):
-    """y = a window on x;  dx = dy there, 0 elsewhere."""
-
-    __slots__ = ("shape", "window")
-
-    shape: tuple[int, ...]
-    window: Window
-
-    def backward(self, dy: Array) -> Gradients:
-        dx = np.zeros(self.shape, dy.dtype)
-        _through(self.window, dx)[...] = dy
-        return (dx,)
+    read_from_base(x, base)

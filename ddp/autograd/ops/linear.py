@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.layout import column_sums
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -28,6 +28,7 @@ class AddmmBackward0(Node):
     """
 
     __slots__ = ()
+    saves = Saves(mat1=1, mat2=2)
 
     def backward(self, dy: Array) -> Gradients:
         x, w_t = self.saved

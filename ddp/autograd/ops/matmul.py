@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import operands, unbroadcast
 from ddp.autograd.ops.shape import reshape, unsafe_view
 from ddp.autograd.tensor import Tensor, wrap
@@ -94,6 +94,7 @@ class MmBackward0(Node):
     """da = dy @ bᵀ (M, K),  db = aᵀ @ dy (K, N)."""
 
     __slots__ = ()
+    saves = Saves(mat2=1, self=0)
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
@@ -114,6 +115,7 @@ class MvBackward0(Node):
     """da = dy ⊗ b (M, K),  db = aᵀ @ dy (K,)."""
 
     __slots__ = ()
+    saves = Saves(vec=1, self=0)
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
@@ -134,6 +136,7 @@ class DotBackward0(Node):
     """da = dy · b,  db = dy · a."""
 
     __slots__ = ()
+    saves = Saves(tensor=1, self=0)
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
@@ -152,6 +155,7 @@ class BmmBackward0(Node):
     """da = dy @ bᵀ (…, M, K),  db = aᵀ @ dy (…, K, N), summed over broadcast stack axes."""
 
     __slots__ = ("a_shape", "b_shape")
+    saves = Saves(mat2=1, self=0)
 
     a_shape: tuple[int, ...]
     b_shape: tuple[int, ...]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients
+from ddp.autograd.node import RESULT, Array, Gradients, Saves
 from ddp.autograd.ops.broadcast import quietly
 from ddp.autograd.ops.reduce import Dim, Reduction, as_axes
 from ddp.autograd.tensor import Tensor, wrap
@@ -46,6 +46,7 @@ class VarBackward0(Reduction):
     """dx = dy · 2 (x - mean) / (n - correction)."""
 
     __slots__ = ("correction",)
+    saves = Saves(self=0)
 
     correction: float
 
@@ -84,6 +85,7 @@ class StdBackward0(VarBackward0):
     """dx = dy / 2y · dvar/dx; 0 where y is 0."""
 
     __slots__ = ()
+    saves = Saves(self=0, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         x, y = self.saved
@@ -123,6 +125,7 @@ class LinalgVectorNormBackward0(Reduction):
     """dx = dy · sign x · (|x| / y)ᵖ⁻¹; 0 where y is 0; equal shares to the extremes for ±inf."""
 
     __slots__ = ("order",)
+    saves = Saves(self=0, result=RESULT)
 
     order: float
 
@@ -158,6 +161,7 @@ class ProdBackward0(Reduction):
     """dx = dy · the product of the other elements, right with zeros too."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved

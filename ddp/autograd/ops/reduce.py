@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.autograd.dtypes import DEFAULT_INT
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import select
 from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.shape import reshape
 from ddp.autograd.tensor import Tensor, wrap
 
 Dim = int | tuple[int, ...] | list[int] | None
@@ -67,6 +68,15 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     if node := node_class.record(y, x):
         node.over(x, axes)
     return y
+
+
+def sum_to(x: Tensor, shape: Shape) -> Tensor:
+    """x summed over the axes along which a tensor of `shape` was broadcast; see `unbroadcast`."""
+    if x.array.shape == shape:
+        return x
+    added = x.array.ndim - len(shape)
+    stretched = [added + i for i, n in enumerate(shape) if n == 1 and x.array.shape[added + i] != 1]
+    return reshape(sum(x, (*range(added), *stretched)), shape)
 
 
 class SumBackward0(Reduction):
@@ -166,6 +176,7 @@ class AmaxBackward0(Reduction):
     """dy in equal shares to all elements that equal y."""
 
     __slots__ = ()
+    saves = Saves(self=0, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         x, y = self.saved

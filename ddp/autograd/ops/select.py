@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -88,6 +88,7 @@ class WhereBackward0(Node):
     """
 
     __slots__ = ("a_shape", "b_shape")
+    saves = Saves(condition=CONSTANT)
 
     a_shape: Shape
     b_shape: Shape
@@ -116,6 +117,7 @@ class MaskedFillBackward0(WhereBackward0):
     """dx = dy where the mask does not hold;  dvalue = Σ dy where it does."""
 
     __slots__ = ()
+    saves = Saves(mask=CONSTANT)
 
     def backward(self, dy: Array) -> Gradients:
         (mask,) = self.saved
@@ -154,6 +156,7 @@ class MaximumBackward0(Node):
     """dy goes to the one that was taken; equals share it by halves, with NaN both get it."""
 
     __slots__ = ()
+    saves = Saves(self=0, other=1)
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
@@ -167,6 +170,7 @@ class MinimumBackward0(Node):
     """The same for the smaller."""
 
     __slots__ = ()
+    saves = Saves(self=0, other=1)
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -35,6 +35,7 @@ class SoftmaxBackward0(Node):
     """y = exp(x) / sum(exp(x)) along an axis;  dx = y * (dy - sum(y * dy))."""
 
     __slots__ = ("axis",)
+    saves = Saves(result=RESULT)
 
     axis: int
 
@@ -61,6 +62,7 @@ class LogSoftmaxBackward0(Node):
     """y = x - log(sum(exp(x))) along an axis;  dx = dy - exp(y) * sum(dy)."""
 
     __slots__ = ("axis",)
+    saves = Saves(result=RESULT)
 
     axis: int
 

@@ -1,0 +1,113 @@
+"""Gradients whose computation is recorded: what `create_graph=True` asks of each node.
+
+A node's formula is run on `Traced` arrays (`traced.py`), or, where its NumPy lines could not be
+recorded, replaced by the formula on tensors that stands here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.dtypes import is_floating
+from ddp.autograd.function import FunctionCtx
+from ddp.autograd.node import Array, Node
+from ddp.autograd.ops import index, inplace, moments, reduce, select, shape
+from ddp.autograd.saved import saved_tensors
+from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.traced import Traced, tensor_of
+from ddp.autograd.views import AsStridedBackward0, Window, WriteWindow
+
+Tensors = tuple[Tensor | None, ...]
+
+
+def recorded_gradients(node: Node, dys: Sequence[Tensor | None]) -> Tensors:
+    """The gradients of `node`'s inputs, as tensors with a history, from those of its outputs.
+
+    Raises NotImplementedError, naming the operation, where that is not supported.
+    """
+    for node_class in type(node).__mro__:
+        if node_class in FORMULAS:
+            return FORMULAS[node_class](node, *dys)
+    twin = copy.copy(node)
+    twin._saved = tuple([None if t is None else _boxed(t) for t in saved_tensors(node)])
+    try:
+        gradients: Any = twin.backward(*[None if dy is None else Traced(dy) for dy in dys])
+    except NotImplementedError as error:
+        raise NotImplementedError(
+            f"create_graph=True is not supported through {node.name()}: {error}"
+        ) from None
+    return tuple([None if gradient is None else tensor_of(gradient) for gradient in gradients])
+
+
+def _boxed(tensor: Tensor) -> Any:
+    """As the formula finds it in `self.saved`: masks and indices stay plain arrays."""
+    return Traced(tensor) if is_floating(tensor.dtype) else tensor.array
+
+
+def _of_index(node: index.SelectBackward0, dy: Tensor) -> Tensors:
+    return (index.scatter(dy, node.index, node.shape),)
+
+
+def _of_extreme_along(node: reduce.MaxBackward0, dy: Tensor) -> Tensors:
+    (where,) = node.saved
+    grid: list[Array] = list(np.indices(where.shape, sparse=True))
+    grid[node.axes[0]] = where
+    return (index.scatter(shape.reshape(dy, where.shape), tuple(grid), node.shape),)
+
+
+def _of_product(node: moments.ProdBackward0, dy: Tensor) -> Tensors:
+    """The product of the others, once for each element: right with zeros, but n² in memory."""
+    (x,) = saved_tensors(node)
+    assert x is not None
+    reduced, kept = node.axes, [i for i in range(x.ndim) if i not in node.axes]
+    rows = shape.reshape(shape.permute(x, (*kept, *reduced)), (-1, 1, node.count()))
+    itself = wrap(np.eye(node.count(), dtype=np.bool_))
+    others = moments.prod(select.where(itself, wrap(np.ones((), x.dtype)), rows), 2)
+    lengths = [node.shape[i] for i in (*kept, *reduced)]
+    back = np.argsort((*kept, *reduced)).tolist()
+    others = shape.permute(shape.reshape(others, lengths), back)
+    return (others * shape.reshape(dy, node.kept(np.empty(dy.shape)).shape),)
+
+
+def _of_write(node: inplace.CopySlices, dy: Tensor) -> Tensors:
+    dx = dvalue = None
+    if node.needs(0):
+        dx = dy.clone()
+        dx[node.index] = 0
+    if node.needs(1):
+        dvalue = reduce.sum_to(index.getitem(dy, node.index), node.value_shape)
+    return dx, dvalue
+
+
+def _positions(window: Window, itemsize: int) -> tuple[Array, ...]:
+    """Which elements of the base the view's are, as an index."""
+    count = int(np.prod(window.base_shape))
+    numbers = np.arange(count, dtype=f"i{itemsize}").reshape(window.base_shape)
+    return np.unravel_index(window.apply(numbers)[1], window.base_shape)
+
+
+def _of_window_read(node: AsStridedBackward0, dy: Tensor) -> Tensors:
+    positions = _positions(node.window, dy.itemsize)
+    return (index.scatter(dy, positions, node.window.base_shape),)
+
+
+def _of_window_write(node: WriteWindow, dy: Tensor) -> Tensors:
+    positions = _positions(node.window, dy.itemsize)
+    keep = np.ones(node.window.base_shape, dy.dtype)
+    keep[positions] = 0
+    return (dy * wrap(keep) if node.needs(0) else None), index.getitem(dy, positions)
+
+
+FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
+    FunctionCtx: FunctionCtx._backward_of_tensors,
+    index.SelectBackward0: _of_index,
+    reduce.MaxBackward0: _of_extreme_along,
+    moments.ProdBackward0: _of_product,
+    inplace.CopySlices: _of_write,
+    AsStridedBackward0: _of_window_read,
+    WriteWindow: _of_window_write,
+}
