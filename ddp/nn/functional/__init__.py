@@ -35,6 +35,17 @@ from ddp.nn.functional.convolution import conv1d as conv1d
 from ddp.nn.functional.convolution import conv2d as conv2d
 from ddp.nn.functional.convolution import conv_transpose1d as conv_transpose1d
 from ddp.nn.functional.convolution import conv_transpose2d as conv_transpose2d
+from ddp.nn.functional.distances import binary_cross_entropy as binary_cross_entropy
+from ddp.nn.functional.distances import cosine_embedding_loss as cosine_embedding_loss
+from ddp.nn.functional.distances import cosine_similarity as cosine_similarity
+from ddp.nn.functional.distances import huber_loss as huber_loss
+from ddp.nn.functional.distances import kl_div as kl_div
+from ddp.nn.functional.distances import l1_loss as l1_loss
+from ddp.nn.functional.distances import margin_ranking_loss as margin_ranking_loss
+from ddp.nn.functional.distances import normalize as normalize
+from ddp.nn.functional.distances import pairwise_distance as pairwise_distance
+from ddp.nn.functional.distances import smooth_l1_loss as smooth_l1_loss
+from ddp.nn.functional.distances import triplet_margin_loss as triplet_margin_loss
 from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
 from ddp.nn.functional.dropout import dropout as dropout
 from ddp.nn.functional.dropout import dropout1d as dropout1d

@@ -77,17 +77,7 @@ def nll_loss(
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)². Sizes that differ are broadcast, with a warning."""
     check_reduction(reduction)
-    if input.shape != target.shape:
-        warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=2,
-        )
-        input, target = _broadcast(input, target)
-    if not target.is_floating_point():
-        target = Tensor(target.array.astype(input.dtype))
-    return ops.mse_loss(input, target, reduction)
+    return ops.mse_loss(*as_same_size(input, target), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -164,6 +154,21 @@ def _class_weight(input: Tensor, weight: Tensor | None) -> Array | None:
             f"got weight tensor of shape: {list(weight.shape)}"
         )
     return weight.array
+
+
+def as_same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in their common shape, with a warning unless it was the same; the target floating."""
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            stacklevel=3,
+        )
+        input, target = _broadcast(input, target)
+    if not target.is_floating_point():
+        target = Tensor(target.array.astype(input.dtype))
+    return input, target
 
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
