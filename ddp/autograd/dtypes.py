@@ -19,11 +19,27 @@ Dtype = np.dtype[Any]
 # What an operand is, for promotion: see `result_type`.
 NUMBER, SCALAR_TENSOR, TENSOR = 0, 1, 2
 
-DEFAULT_FLOAT: Dtype = np.dtype(np.float32)
+DEFAULT_FLOAT: Dtype = np.dtype(np.float32)  # until `set_default_dtype` says otherwise
 DEFAULT_INT: Dtype = np.dtype(np.int64)
 BOOL: Dtype = np.dtype(np.bool_)
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+_default_floats = [DEFAULT_FLOAT]
+
+
+def get_default_dtype() -> Dtype:
+    """The dtype of tensors made from Python floats."""
+    return _default_floats[0]
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Make Python floats tensors of `dtype` from now on, in all threads."""
+    chosen = as_dtype(dtype)
+    if not is_floating(chosen):
+        raise TypeError("only floating-point types are supported as the default type")
+    _default_floats[:] = [chosen]
 
 
 def category(dtype: Dtype) -> int:
@@ -42,10 +58,10 @@ def is_floating(dtype: Dtype) -> bool:
 
 
 def scalar_dtype(value: bool | int | float) -> Dtype:
-    """The dtype PyTorch gives a Python number: bool, int64 or float32."""
+    """The dtype PyTorch gives a Python number: bool, int64 or the default (float32)."""
     if isinstance(value, bool):
         return BOOL
-    return DEFAULT_INT if isinstance(value, int) else DEFAULT_FLOAT
+    return DEFAULT_INT if isinstance(value, int) else _default_floats[0]
 
 
 @functools.cache
@@ -67,11 +83,37 @@ def result_type(a: Dtype, a_standing: int, b: Dtype, b_standing: int) -> Dtype:
 
 def to_floating(dtype: Dtype) -> Dtype:
     """The dtype in which exp, division and the like are computed: integers become float32."""
-    return dtype if dtype.kind == "f" else DEFAULT_FLOAT
+    return dtype if dtype.kind == "f" else _default_floats[0]
 
 
 def as_dtype(dtype: DTypeLike) -> Dtype:
     """`dtype` as NumPy's object, Python's `float` and `int` meaning PyTorch's defaults."""
     if dtype is float:
-        return DEFAULT_FLOAT
+        return _default_floats[0]
     return np.dtype(dtype)
+
+
+def can_cast(from_: DTypeLike, to: DTypeLike) -> bool:
+    """Whether a result of one dtype may be written to the other: not from a higher category."""
+    return category(as_dtype(from_)) <= category(as_dtype(to))
+
+
+class finfo:
+    """Limits of a floating dtype, as Python numbers: bits, eps, max, min, tiny, resolution."""
+
+    def __init__(self, dtype: DTypeLike | None = None) -> None:
+        limits = np.finfo(_default_floats[0] if dtype is None else np.dtype(dtype))
+        self.dtype: str = limits.dtype.name
+        self.bits: int = limits.bits
+        self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.tiny)
+        self.resolution = float(limits.resolution)
+
+
+class iinfo:
+    """Limits of an integer dtype, as Python numbers: bits, max, min."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        limits = np.iinfo(np.dtype(dtype))
+        self.dtype: str = limits.dtype.name
+        self.bits, self.max, self.min = int(limits.bits), int(limits.max), int(limits.min)

@@ -5,10 +5,36 @@ Nothing here knows of gradients; `Tensor` inherits it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
+from ddp.autograd.devices import CPU, device
 from ddp.autograd.dtypes import Dtype, is_floating
 from ddp.autograd.node import Array
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that prints as what it is and can be multiplied out."""
+
+    __slots__ = ()
+
+    def __new__(cls, lengths: Iterable[int] = ()) -> Size:
+        return super().__new__(cls, lengths)
+
+    def numel(self) -> int:
+        """How many elements a tensor of this shape has."""
+        return math.prod(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        entry = super().__getitem__(index)
+        return Size(entry) if isinstance(index, slice) else entry
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
+    def __repr__(self) -> str:
+        return f"ddp.Size({list(self)})"
 
 
 class Memory:
@@ -19,8 +45,13 @@ class Memory:
     array: Array
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    @property
+    def device(self) -> device:
+        """The CPU."""
+        return CPU
 
     @property
     def dtype(self) -> Dtype:
@@ -41,15 +72,40 @@ class Memory:
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its entry `dim`."""
-        return self.array.shape if dim is None else self.array.shape[dim]
+        if dim is None:
+            return Size(self.array.shape)
+        if not -self.array.ndim <= dim < self.array.ndim:
+            raise IndexError(
+                "Dimension out of range (expected to be in range of "
+                f"[{-max(self.array.ndim, 1)}, {max(self.array.ndim, 1) - 1}], but got {dim})"
+            )
+        return self.array.shape[dim]
 
     def dim(self) -> int:
         """The number of axes."""
         return self.array.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """The number of elements."""
         return self.array.size
+
+    nelement = numel
+
+    def get_device(self) -> int:
+        """-1: the CPU."""
+        return -1
+
+    is_cuda = is_sparse = is_quantized = is_meta = False
+
+    def is_complex(self) -> bool:
+        """There are no complex tensors."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
+        return self.array.dtype.kind in "if"
 
     def element_size(self) -> int:
         """Bytes per element."""

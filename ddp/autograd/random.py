@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -36,6 +37,12 @@ class RandomSource(Protocol):
     def normal(self, shape: Shape) -> Float32Array:
         """Values with mean 0 and variance 1."""
 
+    def uniform64(self, shape: Shape) -> NDArray[np.float64]:
+        """float64 values in [0, 1), with 53 random bits."""
+
+    def normal64(self, shape: Shape) -> NDArray[np.float64]:
+        """float64 values with mean 0 and variance 1."""
+
     def bernoulli(self, shape: Shape, p: float) -> NDArray[np.bool_]:
         """True with probability `p`."""
 
@@ -49,12 +56,13 @@ class RandomSource(Protocol):
 class Generator:
     """PyTorch's CPU generator: the same numbers for the same seed.
 
-    `uniform`, `bernoulli`, `permutation` and `integers` are bit-equal to PyTorch's `uniform_`,
-    `bernoulli_`, `randperm` and `randint`; `normal` differs in the last bits (PyTorch's logarithm
-    and cosine are its own). Only the low 32 bits of the seed count, as there.
+    `uniform`, `uniform64`, `bernoulli`, `permutation` and `integers` are bit-equal to PyTorch's
+    `uniform_` (float32 and float64), `bernoulli_`, `randperm` and `randint`; `normal` and
+    `normal64` differ in the last bits (PyTorch's logarithm and cosine are its own). Only the low
+    32 bits of the seed count, as there.
     """
 
-    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+    def __init__(self, seed: int = DEFAULT_SEED, device: object = "cpu") -> None:
         self._source = np.random.MT19937()
         self.manual_seed(seed)
 
@@ -90,6 +98,20 @@ class Generator:
         values = self._normal_by_16(n) if n >= 16 else self._normal_by_pairs(n)
         return values.reshape(shape)
 
+    def uniform64(self, shape: Shape) -> NDArray[np.float64]:
+        return self._unit53(math.prod(shape)).reshape(shape)
+
+    def normal64(self, shape: Shape) -> NDArray[np.float64]:
+        n = math.prod(shape)
+        if n < 16:
+            return np.array(self._pairs(n)).reshape(shape)
+        values = self._unit53(n)
+        whole = n - n % 16
+        values[:whole] = _box_muller64(values[:whole])
+        if whole < n:
+            values[n - 16 :] = _box_muller64(self._unit53(16))
+        return values.reshape(shape)
+
     def bernoulli(self, shape: Shape, p: float) -> NDArray[np.bool_]:
         return (self._unit53(math.prod(shape)) < p).reshape(shape)
 
@@ -102,8 +124,14 @@ class Generator:
         return np.array(order, np.int64)
 
     def integers(self, low: int, high: int, shape: Shape) -> NDArray[np.int64]:
-        draws = self._words(math.prod(shape)) % np.uint64(high - low)
+        n, span = math.prod(shape), high - low
+        draws = (self._words(n) if span < 2**32 else self._long_words(n)) % np.uint64(span)
         return (draws.astype(np.int64) + low).reshape(shape)
+
+    def _long_words(self, n: int) -> NDArray[np.uint64]:
+        """n values of 64 bits, the first draw of each the high half."""
+        high, low = self._words(2 * n).reshape(n, 2).T
+        return (high << np.uint64(32)) | low
 
     def _words(self, n: int) -> NDArray[np.uint64]:
         """n draws of 32 bits."""
@@ -114,8 +142,7 @@ class Generator:
         return low_bits * np.float32(2.0**-24)
 
     def _unit53(self, n: int) -> NDArray[np.float64]:
-        high, low = self._words(2 * n).reshape(n, 2).T
-        bits = ((high << np.uint64(32)) | low) & np.uint64((1 << 53) - 1)
+        bits = self._long_words(n) & np.uint64((1 << 53) - 1)
         return bits.astype(np.float64) * 2.0**-53
 
     def _normal_by_16(self, n: int) -> Float32Array:
@@ -129,14 +156,18 @@ class Generator:
 
     def _normal_by_pairs(self, n: int) -> Float32Array:
         """Box-Muller in float64, two values at a time; an odd one is kept for the next call."""
-        values = np.empty(n, np.float32)
-        for i in range(n):
+        return np.array(self._pairs(n), np.float32)
+
+    def _pairs(self, n: int) -> list[float]:
+        values = []
+        for _ in range(n):
             if self._spare_normal is not None:
-                values[i], self._spare_normal = self._spare_normal, None
+                values.append(self._spare_normal)
+                self._spare_normal = None
                 continue
             angle, radius = self._unit53(2).tolist()
             radius = math.sqrt(-2.0 * math.log1p(-radius))
-            values[i] = radius * math.cos(2.0 * math.pi * angle)
+            values.append(radius * math.cos(2.0 * math.pi * angle))
             self._spare_normal = radius * math.sin(2.0 * math.pi * angle)
         return values
 
@@ -153,6 +184,13 @@ def _box_muller(uniforms: Float32Array) -> Float32Array:
     angle = (np.float32(2 * np.pi) * blocks[:, 1]).astype(np.float64)
     cosine, sine = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     return np.stack([radius * cosine, radius * sine], axis=1).reshape(-1)
+
+
+def _box_muller64(uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same in float64."""
+    blocks = uniforms.reshape(-1, 2, 8)
+    radius, angle = np.sqrt(-2 * np.log1p(-blocks[:, 0])), 2 * np.pi * blocks[:, 1]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
 
 
 class PhiloxGenerator:
@@ -185,6 +223,14 @@ class PhiloxGenerator:
         n = math.prod(shape)
         threshold = np.uint64(round(p * 2.0**32))  # p = 1 is 2³²: above every draw
         return (self._half_words(n) < threshold).reshape(shape)
+
+    def uniform64(self, shape: Shape) -> NDArray[np.float64]:
+        bits = self._words(math.prod(shape)) >> np.uint64(11)
+        return (bits.astype(np.float64) * 2.0**-53).reshape(shape)
+
+    def normal64(self, shape: Shape) -> NDArray[np.float64]:
+        n = math.prod(shape)
+        return _box_muller64(self.uniform64((-(-n // 16) * 16,)))[:n].reshape(shape)
 
     def permutation(self, n: int) -> NDArray[np.int64]:
         return np.argsort(self._words(n), kind="stable").astype(np.int64)
@@ -230,3 +276,36 @@ def use_generator(generator: RandomSource) -> Iterator[RandomSource]:
 def manual_seed(seed: int) -> Generator:
     """Start the default generator's stream of `seed`, as `torch.manual_seed`."""
     return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the default generator's stream of a seed nobody chose; returns the seed."""
+    chosen = secrets.randbits(64)
+    default_generator.manual_seed(chosen)
+    return chosen
+
+
+def initial_seed() -> int:
+    """The seed the default generator's stream started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> dict[str, Any]:
+    """Everything that decides the default generator's numbers to come."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Go back to what `get_rng_state` returned."""
+    default_generator.set_state(state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices: object = (), enabled: bool = True) -> Iterator[None]:
+    """Put the default generator's state back at the end."""
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)

@@ -1,0 +1,303 @@
+"""`ddp.linalg`: norms, solving, inverses, determinants and factorisations of matrices.
+
+Stacks of matrices everywhere. Gradients are those of the operations a function is made of, or of
+`inv`; the factorisations that programs rarely differentiate through (svd, eig, lstsq) are computed
+without one and say so when asked for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddp.autograd.grad_mode import is_grad_enabled
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops import moments
+from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.elementwise import sqrt
+from ddp.autograd.ops.matmul import matmul
+from ddp.autograd.ops.products import cross as cross
+from ddp.autograd.ops.products import multi_dot as multi_dot
+from ddp.autograd.ops.products import vdot
+from ddp.autograd.ops.reduce import Dim, as_axes
+from ddp.autograd.ops.reduce import sum as total
+from ddp.autograd.ops.shape import squeeze, unsqueeze
+from ddp.autograd.tensor import Tensor, wrap
+
+
+class LinAlgError(RuntimeError):
+    """A matrix has no inverse, or not the property that was asked for."""
+
+
+def _factor(f: Any, *arrays: Array, **options: Any) -> Any:
+    try:
+        return f(*arrays, **options)
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(f"{f.__name__}: {error}") from None
+
+
+def _without_gradient(name: str, x: Tensor) -> Array:
+    if x.requires_grad and is_grad_enabled():
+        raise NotImplementedError(f"linalg.{name} has no gradient here: detach() its operand")
+    return x.array
+
+
+def _require_square(name: str, x: Tensor) -> None:
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise RuntimeError(
+            f"linalg.{name}: A must be batches of square matrices, but they are "
+            f"{'x'.join(map(str, x.shape[-2:]))}"
+        )
+
+
+def vector_norm(
+    x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """(Σ |x|ᵒʳᵈ)^(1/ord) over `dim`, x taken as one vector by default."""
+    return moments.norm(x if dtype is None else to(x, dtype), ord, dim, keepdim)
+
+
+def matrix_norm(
+    x: Tensor,
+    ord: float | str = "fro",
+    dim: tuple[int, int] = (-2, -1),
+    keepdim: bool = False,
+) -> Tensor:
+    """The norm of matrices: "fro", ±1 and ±∞ (sums of columns and rows), 2 and "nuc" (values)."""
+    if ord == "fro":
+        return moments.norm(x, 2, dim, keepdim)
+    rows, columns = as_axes(x, dim)
+    if isinstance(ord, (int, float)) and abs(ord) in (1, math.inf):
+        summed, compared = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        sums = total(x.abs(), summed, keepdim=True)
+        extreme = sums.amax(compared, True) if ord > 0 else sums.amin(compared, True)
+        return extreme if keepdim else squeeze(extreme, (rows, columns))
+    if ord not in (2, -2, "nuc"):
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    moved = np.moveaxis(_without_gradient("matrix_norm", x), (rows, columns), (-2, -1))
+    values = np.linalg.svd(moved, compute_uv=False)
+    picked = {2: values.max(-1), -2: values.min(-1), "nuc": values.sum(-1)}[ord]
+    return wrap(np.expand_dims(picked, (rows, columns)) if keepdim else picked)
+
+
+def norm(
+    x: Tensor,
+    ord: float | str | None = None,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Tensor:
+    """A vector norm; a matrix norm where `ord` is given and two axes are meant."""
+    x = x if dtype is None else to(x, dtype)
+    two_axes = (isinstance(dim, (tuple, list)) and len(dim) == 2) or (dim is None and x.ndim == 2)
+    if ord is not None and (two_axes or isinstance(ord, str)):
+        return matrix_norm(x, ord, tuple(dim) if dim is not None else (-2, -1), keepdim)
+    return vector_norm(x, 2 if ord is None else ord, dim, keepdim)
+
+
+def inv(x: Tensor) -> Tensor:
+    """The inverses of square matrices; LinAlgError for a singular one."""
+    _require_square("inv", x)
+    y = wrap(_factor(np.linalg.inv, x.array))
+    if node := LinalgInvExBackward0.record(y, x):
+        node.save(y)
+    return y
+
+
+class LinalgInvExBackward0(Node):
+    """dx = -yᵀ @ dy @ yᵀ."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        transposed = y.swapaxes(-1, -2)
+        return (-(transposed @ dy @ transposed),)
+
+
+def solve(a: Tensor, b: Tensor) -> Tensor:
+    """The x with a @ x = b, for b (…, N, K) or a vector (N,)."""
+    _require_square("solve", a)
+    is_vector = b.ndim == 1 or b.shape == a.shape[:-1]
+    columns = unsqueeze(b, -1) if is_vector else b
+    x = wrap(_factor(np.linalg.solve, a.array, columns.array))
+    if node := LinalgSolveExBackward0.record(x, a, columns):
+        node.save(a, x)
+    return squeeze(x, -1) if is_vector else x
+
+
+class LinalgSolveExBackward0(Node):
+    """db = a⁻ᵀ @ dx,  da = -db @ xᵀ, summed over stacks that were broadcast."""
+
+    __slots__ = ()
+
+    def backward(self, dx: Array) -> Gradients:
+        a, x = self.saved
+        db = np.linalg.solve(a.swapaxes(-1, -2), dx)
+        da = -(db @ x.swapaxes(-1, -2)) if self.needs(0) else None
+        return None if da is None else _summed_to(da, a.shape), db
+
+
+def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
+    extra = gradient.ndim - len(shape)
+    return gradient.sum(axis=tuple(range(extra))) if extra else gradient
+
+
+@quietly
+def det(x: Tensor) -> Tensor:
+    """The determinants of square matrices."""
+    _require_square("det", x)
+    y = wrap(np.linalg.det(x.array).astype(x.array.dtype))
+    if node := LinalgDetBackward0.record(y, x):
+        node.save(x)
+    return y
+
+
+class LinalgDetBackward0(Node):
+    """dx = dy · det x · x⁻ᵀ, the matrix of cofactors; by svd, so right where det x is 0."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        u, s, vt = np.linalg.svd(x)
+        sign = (np.linalg.det(u) * np.linalg.det(vt))[..., None, None].astype(x.dtype)
+        left_out = np.where(np.eye(x.shape[-1], dtype=bool), x.dtype.type(1), s[..., None, :])
+        cofactors = (u * left_out.prod(-1)[..., None, :]) @ vt
+        return (dy[..., None, None] * sign * cofactors,)
+
+
+class SignAndLogarithm(NamedTuple):
+    """What `slogdet` returns."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def slogdet(x: Tensor) -> SignAndLogarithm:
+    """The sign of the determinants and the logarithm of their size."""
+    _require_square("slogdet", x)
+    sign, logarithm = np.linalg.slogdet(x.array)
+    y = wrap(np.asarray(logarithm, x.array.dtype))
+    if node := LinalgSlogdetBackward0.record(y, x):
+        node.save(x)
+    return SignAndLogarithm(wrap(np.asarray(sign, x.array.dtype)), y)
+
+
+class LinalgSlogdetBackward0(Node):
+    """dx = dy · x⁻ᵀ."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        return (dy[..., None, None] * np.linalg.inv(x).swapaxes(-1, -2),)
+
+
+def logdet(x: Tensor) -> Tensor:
+    """The logarithm of the determinants: NaN where one is negative."""
+    sign, logarithm = slogdet(x)
+    return logarithm + sqrt(sign) * 0
+
+
+def cholesky(x: Tensor, *, upper: bool = False) -> Tensor:
+    """The lower triangular y with y @ yᵀ = x, for symmetric positive definite x."""
+    _require_square("cholesky", x)
+    y = wrap(_factor(np.linalg.cholesky, x.array))
+    if node := LinalgCholeskyExBackward0.record(y, x):
+        node.save(y)
+    return y.mT if upper else y
+
+
+class LinalgCholeskyExBackward0(Node):
+    """dx = y⁻ᵀ @ Φ(yᵀ dy) @ y⁻¹ made symmetric; Φ: the lower triangle, its diagonal halved."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        (y,) = self.saved
+        phi = np.tril(y.swapaxes(-1, -2) @ dy)
+        phi *= 1 - np.eye(y.shape[-1], dtype=y.dtype) / 2
+        inverse = np.linalg.inv(y)
+        dx = inverse.swapaxes(-1, -2) @ phi @ inverse
+        return ((dx + dx.swapaxes(-1, -2)) / 2,)
+
+
+def matrix_power(x: Tensor, n: int) -> Tensor:
+    """The product of n matrices x; of the inverse for n < 0."""
+    _require_square("matrix_power", x)
+    base = inv(x) if n < 0 else x
+    result = wrap(np.broadcast_to(np.eye(x.shape[-1], dtype=x.array.dtype), x.shape).copy())
+    for _ in range(abs(n)):
+        result = matmul(result, base)
+    return result
+
+
+class Factors(NamedTuple):
+    """What `qr` returns."""
+
+    Q: Tensor
+    R: Tensor
+
+
+def qr(x: Tensor, mode: Any = "reduced") -> Factors:
+    """Orthonormal Q and upper triangular R with Q @ R = x. No gradient."""
+    q, r = np.linalg.qr(_without_gradient("qr", x), mode)
+    return Factors(wrap(q), wrap(r))
+
+
+class SingularValues(NamedTuple):
+    """What `svd` returns."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+def svd(x: Tensor, full_matrices: bool = True) -> SingularValues:
+    """x = U @ diag(S) @ Vh, S descending. No gradient."""
+    u, s, vh = _factor(np.linalg.svd, _without_gradient("svd", x), full_matrices=full_matrices)
+    return SingularValues(wrap(u), wrap(s), wrap(vh))
+
+
+def svdvals(x: Tensor) -> Tensor:
+    """The singular values, descending. No gradient."""
+    return wrap(np.linalg.svd(_without_gradient("svdvals", x), compute_uv=False))
+
+
+class Eigen(NamedTuple):
+    """What `eigh` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+def eigh(x: Tensor, UPLO: Any = "L") -> Eigen:
+    """Eigenvalues (ascending) and eigenvectors of symmetric matrices. No gradient."""
+    _require_square("eigh", x)
+    values, vectors = _factor(np.linalg.eigh, _without_gradient("eigh", x), UPLO=UPLO)
+    return Eigen(wrap(values), wrap(vectors))
+
+
+def eigvalsh(x: Tensor, UPLO: Any = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, ascending. No gradient."""
+    return eigh(x, UPLO).eigenvalues
+
+
+def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
+    """The Moore-Penrose inverse. No gradient."""
+    cut = rcond if rcond is not None else max(x.shape[-2:]) * float(np.finfo(x.array.dtype).eps)
+    return wrap(np.linalg.pinv(_without_gradient("pinv", x), cut))
+
+
+def matrix_rank(x: Tensor) -> Tensor:
+    """How many singular values are not 0 to rounding; int64."""
+    return wrap(np.asarray(np.linalg.matrix_rank(x.array), np.int64))
+
+
+def vecdot(a: Tensor, b: Tensor, *, dim: int = -1) -> Tensor:
+    """Σ a · b along `dim`."""
+    return vdot(a, b) if a.ndim == b.ndim == 1 else total(a * b, dim)

@@ -1,0 +1,122 @@
+"""Products of matrices and vectors beyond `matmul.py`: addmm and its kin, outer, tensordot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ddp.autograd.ops.arithmetic import add, mul
+from ddp.autograd.ops.join import stack
+from ddp.autograd.ops.matmul import bmm, matmul, mm, mv
+from ddp.autograd.ops.reduce import sum as total
+from ddp.autograd.ops.shape import permute, reshape
+from ddp.autograd.tensor import Tensor
+
+
+def _scaled_sum(x: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    """beta · x + alpha · product; x is not looked at when beta is 0 (it may be NaN)."""
+    scaled = product if alpha == 1 else mul(product, alpha)
+    if beta == 0:
+        return scaled
+    return add(x if beta == 1 else mul(x, beta), scaled)
+
+
+def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y = beta · x + alpha · (a @ b) for matrices, x broadcast."""
+    return _scaled_sum(x, mm(a, b), beta, alpha)
+
+
+def addmv(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y = beta · x + alpha · (a @ b) for a matrix a and a vector b."""
+    return _scaled_sum(x, mv(a, b), beta, alpha)
+
+
+def addr(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y = beta · x + alpha · (a ⊗ b) for vectors."""
+    return _scaled_sum(x, outer(a, b), beta, alpha)
+
+
+def baddbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y[i] = beta · x[i] + alpha · (a[i] @ b[i])."""
+    return _scaled_sum(x, bmm(a, b), beta, alpha)
+
+
+def addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """y = beta · x + alpha · Σᵢ a[i] @ b[i]."""
+    return _scaled_sum(x, total(bmm(a, b), 0), beta, alpha)
+
+
+def rmatmul(b: Tensor, a: Tensor) -> Tensor:
+    """y = a @ b for an array on the left."""
+    return matmul(a, b)
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """y[i, j] = a[i] · b[j] for vectors."""
+    for x in (a, b):
+        if x.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument, but got {x.ndim}-D")
+    return mul(reshape(a, -1, 1), b)
+
+
+def inner(a: Tensor, b: Tensor) -> Tensor:
+    """Sums of products over the last axes of both."""
+    if a.ndim == 0 or b.ndim == 0:
+        return mul(a, b)
+    return tensordot(a, b, ([-1], [-1]))
+
+
+def vdot(a: Tensor, b: Tensor) -> Tensor:
+    """Σ aᵢ·bᵢ for vectors."""
+    return matmul(a, b)
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Products summed over a's last `dims` axes and b's first, or over the pairs named."""
+    if isinstance(dims, int):
+        dims = range(a.ndim - dims, a.ndim), range(dims)
+    a_axes, b_axes = [d % a.ndim for d in dims[0]], [d % b.ndim for d in dims[1]]
+    a_free = [d for d in range(a.ndim) if d not in a_axes]
+    b_free = [d for d in range(b.ndim) if d not in b_axes]
+    if [a.shape[d] for d in a_axes] != [b.shape[d] for d in b_axes]:
+        raise RuntimeError(
+            f"contracted dimensions need to match, but axes {a_axes} of {list(a.shape)} and "
+            f"{b_axes} of {list(b.shape)} do not"
+        )
+    contracted = math.prod([a.shape[d] for d in a_axes])
+    rows = reshape(permute(a, a_free + a_axes), math.prod([a.shape[d] for d in a_free]), contracted)
+    columns = reshape(
+        permute(b, b_axes + b_free), contracted, math.prod([b.shape[d] for d in b_free])
+    )
+    shape = [a.shape[d] for d in a_free] + [b.shape[d] for d in b_free]
+    return reshape(mm(rows, columns), shape)
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of matrices, of which the first and last may be vectors, left to right."""
+    result = tensors[0]
+    for tensor in tensors[1:]:
+        result = matmul(result, tensor)
+    return result
+
+
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of the matrices."""
+    return multi_dot(matrices)
+
+
+def cross(a: Tensor, b: Tensor, dim: int | None = None) -> Tensor:
+    """The vector product along an axis of length 3: the first such one by default."""
+    if dim is None:
+        dim = next((i for i, n in enumerate(a.shape) if n == 3), a.ndim)
+    if a.ndim <= dim or a.shape[dim] != 3 or b.shape[dim] != 3:
+        raise RuntimeError("linalg.cross: inputs dimension must have length 3")
+    a0, a1, a2 = a.unbind(dim)
+    b0, b1, b2 = b.unbind(dim)
+    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], dim)
+
+
+def cdist(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
+    """Distances (…, M, N) between the rows of a (…, M, K) and b (…, N, K)."""
+    return (a.unsqueeze(-2) - b.unsqueeze(-3)).norm(p, dim=-1)

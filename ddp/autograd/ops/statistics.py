@@ -1,0 +1,289 @@
+"""Reductions and running results beyond `reduce.py` and `moments.py`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.arrange import diagonal
+from ddp.autograd.ops.blend import lerp
+from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.elementwise import exp, floating, isnan, log, sqrt
+from ddp.autograd.ops.index import getitem
+from ddp.autograd.ops.join import narrow
+from ddp.autograd.ops.moments import norm, std, var
+from ddp.autograd.ops.order import Sorted, sort
+from ddp.autograd.ops.reduce import Dim, Reduction, amax, amin, as_axes, as_axis, mean
+from ddp.autograd.ops.reduce import sum as total
+from ddp.autograd.ops.select import clamp, masked_fill
+from ddp.autograd.ops.shape import reshape
+from ddp.autograd.tensor import Tensor, wrap
+
+
+@quietly
+def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
+    """y = ln Σ eˣ over `dim`, without overflow."""
+    x = floating(x)
+    axes = as_axes(x, dim)
+    top = x.array.max(axis=axes, keepdims=True) if x.array.size else np.zeros(())
+    top = np.where(np.isfinite(top), top, x.array.dtype.type(0))
+    sums = np.exp(x.array - top).sum(axis=axes, keepdims=True)
+    y_array = np.log(sums) + top
+    y = wrap(y_array if keepdim else y_array.squeeze(axes))
+    if node := LogsumexpBackward0.record(y, x):
+        node.over(x, axes)
+        node.save(x, y)
+    return y
+
+
+class LogsumexpBackward0(Reduction):
+    """dx = dy · exp(x - y): the softmax of x."""
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = self.saved
+        y = self.kept(y)
+        return (self.kept(dy) * np.exp(x - np.where(np.isinf(y), y.dtype.type(0), y)),)
+
+
+def cumprod(x: Tensor, dim: int) -> Tensor:
+    """yᵢ = x₀ · … · xᵢ along `dim`."""
+    axis = as_axis(x, dim)
+    dtype = None if x.array.dtype.kind == "f" else np.int64
+    y = wrap(np.cumprod(x.array.reshape(x.shape or 1), axis, dtype).reshape(x.shape))
+    if node := CumprodBackward0.record(y, x):
+        node.axis = axis
+        node.save(x)
+    return y
+
+
+class CumprodBackward0(Node):
+    """dxᵢ = Σ over k ≥ i of dyₖ · the product of x₀ … xₖ without xᵢ; right with zeros too."""
+
+    __slots__ = ("axis",)
+
+    axis: int
+
+    def backward(self, dy: Array) -> Gradients:
+        (x,) = self.saved
+        if x.ndim == 0:
+            return (dy,)
+        rows, dys = np.moveaxis(x, self.axis, -1), np.moveaxis(dy, self.axis, -1)
+        dx = np.zeros_like(rows)
+        before = np.ones_like(rows[..., :1])
+        for i in range(rows.shape[-1]):
+            others = np.concatenate([before, rows[..., i + 1 :]], -1).cumprod(-1)
+            dx[..., i] = (others * dys[..., i:]).sum(-1)
+            before = before * rows[..., i : i + 1]
+        return (np.moveaxis(dx, -1, self.axis),)
+
+
+def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+    """yᵢ = ln (exp x₀ + … + exp xᵢ) along `dim`, without overflow."""
+    axis = as_axis(x, dim)
+    y = wrap(np.logaddexp.accumulate(x.array, axis) if x.ndim else x.array.copy())
+    if node := LogcumsumexpBackward0.record(y, x):
+        node.axis = axis
+        node.save(x, y)
+    return y
+
+
+class LogcumsumexpBackward0(Node):
+    """dxᵢ = exp xᵢ · Σ over k ≥ i of dyₖ / exp yₖ."""
+
+    __slots__ = ("axis",)
+
+    axis: int
+
+    def backward(self, dy: Array) -> Gradients:
+        x, y = self.saved
+        if x.ndim == 0:
+            return (dy,)
+        top = y.max(axis=self.axis, keepdims=True)
+        shares = np.flip(np.cumsum(np.flip(dy * np.exp(top - y), self.axis), self.axis), self.axis)
+        return (np.exp(x - top) * shares,)
+
+
+def cummax(x: Tensor, dim: int) -> Sorted:
+    """(values, indices) of the largest element so far along `dim`; of equals the last."""
+    return _extreme_so_far(CummaxBackward0, np.maximum, x, dim)
+
+
+def cummin(x: Tensor, dim: int) -> Sorted:
+    """(values, indices) of the smallest element so far along `dim`; of equals the last."""
+    return _extreme_so_far(CumminBackward0, np.minimum, x, dim)
+
+
+def _extreme_so_far(node_class: type[CummaxBackward0], ufunc: Any, x: Tensor, dim: int) -> Sorted:
+    axis = as_axis(x, dim)
+    array = x.array.reshape(x.shape or (1,))
+    values = ufunc.accumulate(array, axis)
+    places = np.arange(array.shape[axis]).reshape(
+        [-1 if i == axis else 1 for i in range(array.ndim)]
+    )
+    taken = np.where((array == values) | (array != array), places, 0)
+    where = np.maximum.accumulate(taken, axis).reshape(x.shape)
+    y = wrap(values.reshape(x.shape))
+    if node := node_class.record(y, x):
+        node.axis = axis
+        node.save(where)
+    return Sorted(y, wrap(where))
+
+
+class CummaxBackward0(Node):
+    """dx = the dys added up at the elements that were taken."""
+
+    __slots__ = ("axis",)
+
+    axis: int
+
+    def backward(self, dy: Array) -> Gradients:
+        (where,) = self.saved
+        if dy.ndim == 0:
+            return (dy,)
+        dx = np.zeros(dy.shape, dy.dtype)
+        index: list[Any] = list(np.indices(dy.shape, sparse=True))
+        index[self.axis] = where
+        np.add.at(dx, tuple(index), dy)
+        return (dx,)
+
+
+class CumminBackward0(CummaxBackward0):
+    """The same for the smallest."""
+
+    __slots__ = ()
+
+
+class AMinMax(NamedTuple):
+    """What `aminmax` returns."""
+
+    min: Tensor
+    max: Tensor
+
+
+def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> AMinMax:
+    """The smallest and the largest elements, over all axes or `dim`."""
+    return AMinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))
+
+
+def var_mean(x: Tensor, dim: Dim = None, **how: Any) -> tuple[Tensor, Tensor]:
+    """(variance, mean) over `dim`; the keywords are those of `var`."""
+    return var(x, dim, **how), mean(x, dim, how.get("keepdim", False))
+
+
+def std_mean(x: Tensor, dim: Dim = None, **how: Any) -> tuple[Tensor, Tensor]:
+    """(standard deviation, mean) over `dim`; the keywords are those of `std`."""
+    return std(x, dim, **how), mean(x, dim, how.get("keepdim", False))
+
+
+def nansum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The sum of what is not NaN."""
+    return total(masked_fill(x, isnan(x), 0.0) if x.is_floating_point() else x, dim, keepdim)
+
+
+def nanmean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The mean of what is not NaN."""
+    counted = to(wrap(~np.isnan(x.array)), x.dtype)
+    return nansum(x, dim, keepdim) / total(counted, dim, keepdim)
+
+
+def dist(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm of a - b."""
+    return norm(a - b, p)
+
+
+def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Every entry of the axis `dim` scaled down to a p-norm of at most `maxnorm`."""
+    axis = as_axis(x, dim)
+    norms = norm(x, p, [i for i in range(x.ndim) if i != axis], keepdim=True)
+    factor = clamp(maxnorm / (norms.detach() + 1e-7), max=1.0)
+    return x * factor
+
+
+def diff(x: Tensor, n: int = 1, dim: int = -1) -> Tensor:
+    """Differences of neighbours along `dim`, n times."""
+    for _ in range(n):
+        length = x.shape[as_axis(x, dim)]
+        if length == 0:
+            return x
+        x = narrow(x, dim, 1, length - 1) - narrow(x, dim, 0, length - 1)
+    return x
+
+
+def cov(x: Tensor, *, correction: int = 1) -> Tensor:
+    """Covariances of the rows of (variables, observations), over observations - correction."""
+    rows = reshape(x, 1, -1) if x.ndim < 2 else x
+    centred = rows - mean(rows, 1, keepdim=True)
+    result = centred @ centred.t() / max(rows.shape[1] - correction, 0)
+    return result.squeeze() if x.ndim < 2 else result
+
+
+def corrcoef(x: Tensor) -> Tensor:
+    """Correlations of the rows of (variables, observations), held within [-1, 1]."""
+    covariance = cov(x)
+    if x.ndim < 2:
+        return covariance / covariance
+    deviations = sqrt(diagonal(covariance))
+    return clamp(covariance / deviations.unsqueeze(1) / deviations, -1, 1)
+
+
+def quantile(
+    x: Tensor,
+    q: float | Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The values below which the parts `q` of the elements lie. NaN wins."""
+    wanted = q if isinstance(q, Tensor) else wrap(np.array(q, x.array.dtype))
+    if ((wanted.array < 0) | (wanted.array > 1)).any():
+        raise RuntimeError("quantile() q must be in the range [0, 1]")
+    axis = 0 if dim is None else as_axis(x, dim)
+    rows = sort(reshape(x, -1) if dim is None else x, axis).values.movedim(axis, -1)
+    ranks = wanted.array.reshape(-1) * (rows.shape[-1] - 1)
+    below = getitem(rows, (..., _rank(ranks, interpolation, np.floor)))
+    above = getitem(rows, (..., _rank(ranks, interpolation, np.ceil)))
+    part = np.full_like(ranks, 0.5) if interpolation == "midpoint" else ranks - np.floor(ranks)
+    y = lerp(below, above, wrap(part.astype(x.array.dtype)))
+    y = (y + getitem(rows, (..., [-1])) * 0).movedim(-1, 0)  # NaN is last, and spreads
+    if keepdim:
+        y = y.unsqueeze(axis + 1) if dim is not None else reshape(y, (-1, *[1] * x.ndim))
+    return y if wanted.ndim else y.squeeze(0)
+
+
+def _rank(ranks: Array, interpolation: str, otherwise: Any) -> Array:
+    """The whole rank that is read: the one below or above, or what the interpolation says."""
+    by_name: dict[str, Any] = {
+        "lower": np.floor,
+        "higher": np.ceil,
+        "nearest": np.round,
+        "linear": otherwise,
+        "midpoint": otherwise,
+    }
+    if interpolation not in by_name:
+        raise RuntimeError(
+            "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
+    return by_name[interpolation](ranks).astype(np.int64)
+
+
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1.0, dim: int = -1) -> Tensor:
+    """The integral of y along `dim` by trapezoids of width `dx`, or between the places x."""
+    length = y.shape[as_axis(y, dim)]
+    pairs = narrow(y, dim, 1, length - 1) + narrow(y, dim, 0, length - 1)
+    if x is None:
+        return total(pairs, dim) * (dx / 2)
+    return total(pairs * diff(x, dim=-1 if x.ndim == 1 else dim), dim) / 2
+
+
+def logaddexp2(a: Tensor, b: Tensor) -> Tensor:
+    """y = log₂ (2ᵃ + 2ᵇ), without overflow."""
+    top = wrap(np.maximum(a.array, b.array))
+    ln2 = math.log(2)
+    return top + log(exp((a - top) * ln2) + exp((b - top) * ln2)) / ln2
