@@ -27,6 +27,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     fingerprint: str  # SHA-256 over parameters, buffers and optimizer state
     steps: int  # optimizer steps of the whole run, earlier parts included
+    skipped_steps: int = 0  # of them, those that were not finite
     epochs: float  # passes over the training set; a part of one counts as a part
     train_loss: float | None  # mean over the last epoch's samples
     test_loss: float | None  # None without a test set
@@ -63,6 +64,14 @@ def write_summary(run_directory: Path, summary: Summary) -> Path:
     content = json.dumps(_plain(msgspec.to_builtins(summary)), indent=2) + "\n"
     _replace_file(path, content.encode())
     return path
+
+
+def read_summary(run_directory: Path) -> Summary | None:
+    """The summary of a complete run; None where there is none that can be read."""
+    try:
+        return msgspec.json.decode((run_directory / SUMMARY).read_bytes(), type=Summary)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _lines_up_to(path: Path, step: int) -> list[bytes]:

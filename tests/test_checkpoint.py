@@ -558,7 +558,8 @@ def test_an_earlier_run_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         claim(run, resume=False)
     assert str(caught.value) == (
-        f"{run} exists and holds a run: --resume goes on with it, or choose another --out"
+        f"{run} exists and is not empty: --resume goes on with the run in it, or choose another "
+        "--out"
     )
     claim(run, resume=True).close()
 

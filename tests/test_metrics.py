@@ -101,6 +101,7 @@ def test_the_summary_has_the_promised_fields(tmp_path: Path) -> None:
     assert list(summary) == [
         "fingerprint",
         "steps",
+        "skipped_steps",
         "epochs",
         "train_loss",
         "test_loss",

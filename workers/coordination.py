@@ -16,7 +16,7 @@ from typing import Protocol, TextIO
 from ddp import checkpoint
 from ddp.checkpoint import RunDirectory, Snapshot
 from ddp.comm.communicator import Array
-from ddp.config import Config, differences, from_dict, resolve_shards
+from ddp.config import Config, differences, from_dict, resolve_shards, value_of
 from ddp.errors import CheckpointError, PeerProtocolError
 from workers import events as c
 from workers import messages as m
@@ -63,6 +63,11 @@ class Coordination:
         self._directory: RunDirectory = checkpoint.claim(out, resume)
         try:
             self._snapshot, passed_over = checkpoint.newest(out) if resume else (None, [])
+            if passed_over and self._snapshot is None:
+                raise CheckpointError(
+                    f"no checkpoint in {out} is whole ({passed_over[0]}): begin anew with "
+                    "another --out"
+                )
             self.config = _config_in_force(config, size, self._snapshot)
             self._records = Records(self.config, size, out, transport, stream, clock)
             for problem in passed_over:
@@ -122,8 +127,8 @@ class Coordination:
                 self.post(member, message)
             case c.SendCheckpoint(member):
                 self._send_checkpoint(member)
-            case c.WriteCheckpoint(step, totals):
-                self._write_checkpoint(step, totals)
+            case c.WriteCheckpoint():
+                self._write_checkpoint(instruction)
             case c.RecordStep():
                 with self._on_disk():
                     self._records.step(instruction, self.state.totals)
@@ -178,13 +183,14 @@ class Coordination:
                 self.post(member, part, [array])
         self.post(member, m.StateSent())
 
-    def _write_checkpoint(self, step: int, totals: c.Totals) -> None:
+    def _write_checkpoint(self, order: c.WriteCheckpoint) -> None:
         model, optimizer = self._assembly.take()
         self._snapshot = Snapshot(
-            step=step,
+            step=order.step,
             model=model,
             optimizer=optimizer,
-            state=self._records.checkpoint_state(step, totals),
+            state=self._records.checkpoint_state(order.step, order.totals, order.skipped),
+            blas_kernel=order.kernel,
         )
         written = checkpoint.save(self._directory.path, self._snapshot)
         checkpoint.prune(self._directory.path, self.config.checkpoint.keep, whole=written)
@@ -193,32 +199,32 @@ class Coordination:
 
 def _config_in_force(config: Config, size: int, snapshot: Snapshot | None) -> Config:
     """The configuration with its shards decided; on resume it must agree with the checkpoint's."""
-    before = None if snapshot is None else from_dict(snapshot.state["config"])
-    config = resolve_shards(config, size, None if before is None else before.train.shards)
-    if snapshot is not None and before is not None:
-        different = differences(before, config)
-        if different:
-            raise CheckpointError(
-                f"'{different[0]}' differs from the checkpoint's: going on would give neither "
-                "run's result; put it back, or begin anew with another --out"
-            )
-        _require_same_kernel(config, snapshot)
-    return config
-
-
-def _require_same_kernel(config: Config, snapshot: Snapshot) -> None:
-    before, now = snapshot.state["blas_kernel"], checkpoint.blas_kernel()
-    if before != now and not config.cluster.allow_other_kernel:
+    if snapshot is None:
+        return resolve_shards(config, size)
+    before = from_dict(snapshot.state["config"])
+    config = resolve_shards(config, size, before.train.shards)
+    different = differences(before, config)
+    if different:
+        key = different[0]
         raise CheckpointError(
-            f"the checkpoint was computed with the BLAS kernel {before}, this machine runs {now}, "
-            "which gives other bits: pin one with OPENBLAS_CORETYPE, or accept it with "
-            "--set cluster.allow_other_kernel=true"
+            f"'{key}' is {value_of(config, key)!r}, the checkpoint has {value_of(before, key)!r}: "
+            "going on would give neither run's result; put it back, or begin anew with another "
+            "--out"
         )
+    return config
 
 
 def _initial_state(config: Config, size: int, snapshot: Snapshot | None) -> CoordinatorState:
     token = secrets.token_hex(16)
     if snapshot is None:
         return CoordinatorState(config, size, token)
-    totals = c.Totals(**snapshot.state["totals"])
-    return CoordinatorState(config, size, token, snapshot.step, totals, resumed=True)
+    return CoordinatorState(
+        config,
+        size,
+        token,
+        step=snapshot.step,
+        totals=c.Totals(**snapshot.state["totals"]),
+        resumed=True,
+        kernel=snapshot.state["blas_kernel"],
+        skipped=snapshot.state["skipped"],
+    )

@@ -74,6 +74,8 @@ class CoordinatorState:
     step: int = 0
     totals: Totals = field(default_factory=Totals)
     resumed: bool = False
+    kernel: str = ""  # the BLAS kernel of the checkpoint
+    skipped: int = 0  # steps of the whole run
     fixed: bool = False  # the workers are given; whom we refuse nobody can replace
     phase: Phase = Phase.JOINING
     workers: dict[Member, Worker] = field(default_factory=dict)
@@ -221,10 +223,11 @@ class CoordinatorState:
             hello,
             self.workers.values(),
             self.size,
+            self.kernel,
             self.config.cluster.allow_other_kernel,
         )
         if reason and self.fixed:
-            return self._fail(Worker(member, hello), reason)
+            return self._fail(None, f"{Worker(member, hello)} cannot take part: {reason}", 2)
         if reason:
             return [
                 Send(member, m.Refused(reason=reason)),
@@ -265,7 +268,15 @@ class CoordinatorState:
         self._total_steps = train.steps or (train.epochs or 0) * self._epoch_steps
         workers = tuple(str(worker) for worker in self.by_rank)
         begin = Begin(self.step, self._total_steps, self._epoch_steps, workers)
-        if self.step >= self._total_steps:
+        if self.step > self._total_steps:
+            return self._fail(
+                None,
+                f"the checkpoint stands at step {self.step}, past the end of this config, "
+                f"{self._total_steps} steps ('train.steps' or 'train.epochs'): begin anew with "
+                "another --out",
+                2,
+            )
+        if self.step == self._total_steps:
             self._tasks = [self._evaluate, self._finish]
             return [begin, *self._next_task()]
         if self._stop:
@@ -288,11 +299,12 @@ class CoordinatorState:
         norm = verdict.global_norm(self.by_rank)
         problem = verdict.first_non_finite(self.by_rank)
         if not problem and not math.isfinite(norm):
-            problem = "the sum of the shards' gradients overflows, though each one is finite"
+            problem = "the sum of the gradients overflows, though that of each shard is finite"
         self.ledger = self._entry(norm, apply=not problem)
         self.step += 1
+        self.skipped += bool(problem)
         self._skipped = self._skipped + 1 if problem else 0
-        if self._skipped > self.config.train.skip_limit:
+        if problem and self._has_diverged():
             return self._fail(None, self._diverged(problem))
         self._tasks = self._border_tasks()
         commit = m.Commit(
@@ -306,13 +318,20 @@ class CoordinatorState:
         for worker in self.workers.values():
             worker.optimizer_s, worker.report = None, None
         self._enter(Phase.BORDER if self._tasks else Phase.STEPPING)
-        skipped = f"step {self.ledger.step} is skipped on every worker: {problem}"
-        return [*self._to_all(commit), *([Announce(skipped)] if problem else [])]
+        is_told = 0 < self._skipped <= 3 or (self._skipped and self._skipped % 10 == 0)
+        skipped = Announce(f"step {self.ledger.step} is skipped on every worker: {problem}")
+        return [*self._to_all(commit), *([skipped] if is_told else [])]
+
+    def _has_diverged(self) -> bool:
+        """Too many steps in a row were skipped, or every single one of the run."""
+        all_of_them = self.skipped == self.step >= self._total_steps
+        return all_of_them or self._skipped > self.config.train.skip_limit
 
     def _diverged(self, problem: str) -> str:
         return (
-            f"{self._skipped} steps in a row were {problem} (train.skip_limit): training has "
-            "diverged; a smaller optimizer.lr or train.clip_norm may help"
+            f"training has diverged: {self._skipped} steps in a row were skipped "
+            f"(train.skip_limit), the last because {problem}; a smaller optimizer.lr or "
+            "train.clip_norm may help"
         )
 
     def _entry(self, norm: float, apply: bool) -> RecordStep:
@@ -408,7 +427,8 @@ class CoordinatorState:
     def _on_states(self) -> list[Instruction]:
         if not all(worker.state_sent for worker in self.workers.values()):
             return []
-        return [WriteCheckpoint(self.step, self.totals)]
+        kernel = roster.kernel_of(self.workers.values())
+        return [WriteCheckpoint(self.step, self.totals, kernel, self.skipped)]
 
     def _finish(self) -> list[Instruction]:
         self._enter(Phase.LEAVING, LEAVING_LIMIT_S)
@@ -423,7 +443,9 @@ class CoordinatorState:
         self._note_stop(name, who)
         if self.phase is Phase.JOINING:
             return [*self._to_all(m.Finish(code=self._code)), *self._end()]
-        note: list[Instruction] = [Announce(f"{self._stop}: stopping at the next step border")]
+        note: list[Instruction] = [
+            Announce(f"{self._stop}: stopping at the next step border (a second signal: at once)")
+        ]
         if self.phase is Phase.BORDER and self._finish not in self._tasks:
             self._tasks = [self._save, self._finish]
         return note
@@ -471,7 +493,9 @@ class CoordinatorState:
 
     def _fail(self, culprit: Worker | None, cause: str, code: int = 1) -> list[Instruction]:
         """End the run; the first failure is the one that is told."""
-        problem = cause if culprit is None or code == 2 else f"{culprit}: {cause}"
+        one_host = len({worker.hello.host for worker in self.workers.values()}) == 1
+        same_for_all = code == 2 and one_host  # which of them said it does not matter
+        problem = cause if culprit is None or same_for_all else f"{culprit}: {cause}"
         self._enter(Phase.OVER, math.inf)
         aborts: list[Instruction] = [
             Send(worker.member, m.Abort(reason=problem, code=code))

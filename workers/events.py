@@ -130,6 +130,8 @@ class WriteCheckpoint:
 
     step: int
     totals: Totals
+    kernel: str  # the BLAS kernel of the workers
+    skipped: int  # steps of the whole run
 
 
 @dataclass(frozen=True, slots=True)

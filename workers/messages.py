@@ -57,7 +57,7 @@ class StepReport(Message, frozen=True, kw_only=True):
     step: int
     shards: tuple[ShardResult, ...]
     unused: tuple[int, ...]  # parameters that got no gradient from my shards
-    non_finite: tuple[int, str] | None  # shard, and the parameter or "the loss"
+    non_finite: tuple[int, str] | None  # shard, and what: "the loss" …
     seconds: Seconds
 
 

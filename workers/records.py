@@ -14,7 +14,7 @@ import msgspec
 
 from ddp.checkpoint import Snapshot, fingerprint
 from ddp.config import Config, to_dict
-from ddp.metrics import MetricsLog, Summary, write_summary
+from ddp.metrics import MetricsLog, Summary, read_summary, write_summary
 from workers import events as c
 from workers.progress import Progress, Standing
 
@@ -41,12 +41,14 @@ class Records:
         self._begin = c.Begin(0, 0, 1)
         self._train_loss: float | None = None
         self._evaluation: c.RecordEvaluation | None = None
+        self._skipped = 0
 
     def start(self, snapshot: Snapshot | None, resume: bool) -> None:
         """Say where training begins. Nothing is written before all workers are ready."""
         self._step = 0 if snapshot is None else snapshot.step
         if snapshot is not None:
             self._train_loss = c.Totals(**snapshot.state["totals"]).mean_loss
+            self._skipped = snapshot.state["skipped"]
             self.announce(f"going on after step {snapshot.step}, from {self._out}")
         elif resume:
             self.announce(f"no checkpoint in {self._out} yet: beginning at step 0")
@@ -69,6 +71,7 @@ class Records:
         assert self._log is not None
         self._step = record.step + 1
         self._samples += record.samples
+        self._skipped += not record.applied
         self._train_loss = totals.mean_loss
         self._log.write(_row(record))
         self._progress.update(
@@ -87,13 +90,14 @@ class Records:
         """The test set has been evaluated."""
         self._evaluation = record
         accuracy = "" if record.accuracy is None else f", test accuracy {record.accuracy:.2%}"
-        epochs = record.step / self._begin.epoch_steps
-        self.announce(f"after epoch {epochs:g}: test loss {record.loss:.4f}{accuracy}")
+        epochs, inside = divmod(record.step, self._begin.epoch_steps)
+        when = f"step {record.step}" if inside else f"epoch {epochs}"
+        self.announce(f"after {when}: test loss {record.loss:.4f}{accuracy}")
 
     def announce(self, text: str) -> None:
         self._progress.announce(text)
 
-    def checkpoint_state(self, step: int, totals: c.Totals) -> dict[str, Any]:
+    def checkpoint_state(self, step: int, totals: c.Totals, skipped: int) -> dict[str, Any]:
         """The JSON part of a checkpoint after `step` steps."""
         train = self._config.train
         return {
@@ -102,18 +106,27 @@ class Records:
             "seed": self._config.seed,
             "shards": train.shards,
             "totals": msgspec.to_builtins(totals),
+            "skipped": skipped,
             "config": to_dict(self._config),
         }
 
     def finish(self, snapshot: Snapshot | None) -> None:
         """The run is complete: write the summary and say how it went."""
         assert snapshot is not None, "a run ends with a checkpoint"
+        standing = read_summary(self._out)
+        done = fingerprint(snapshot.model, snapshot.optimizer)
+        if standing is not None and standing.fingerprint == done and not self._samples:
+            self._progress.announce(
+                f"this run was complete already\n{_closing(standing, self._out)}"
+            )
+            return
         evaluation = self._evaluation
         wall_s = self._clock() - self._started_s
         assert self._config.train.shards is not None
         summary = Summary(
-            fingerprint=fingerprint(snapshot.model, snapshot.optimizer),
+            fingerprint=done,
             steps=snapshot.step,
+            skipped_steps=self._skipped,
             epochs=snapshot.step / self._begin.epoch_steps,
             train_loss=self._train_loss,
             test_loss=None if evaluation is None else evaluation.loss,
@@ -126,7 +139,7 @@ class Records:
         )
         write_summary(self._out, summary)
         self._progress.close()
-        self._progress.announce(_closing_lines(summary, self._out))
+        self._progress.announce(_closing(summary, self._out))
 
     def close(self) -> None:
         self._progress.close()
@@ -150,13 +163,14 @@ def _row(record: c.RecordStep) -> dict[str, Any]:
     }
 
 
-def _closing_lines(summary: Summary, out: Path) -> str:
+def _closing(summary: Summary, out: Path) -> str:
     accuracy = (
         "" if summary.test_accuracy is None else f", test accuracy {summary.test_accuracy:.2%}"
     )
+    skipped = f", {summary.skipped_steps} skipped as not finite" if summary.skipped_steps else ""
     return (
         f"finished {summary.steps} steps in {summary.wall_s:.1f} s "
-        f"({summary.samples_per_s:,.0f} samples/s){accuracy}\n"
+        f"({summary.samples_per_s:,.0f} samples/s){skipped}{accuracy}\n"
         f"checkpoint   {out / f'step-{summary.steps:08d}'}\n"
         f"fingerprint  {summary.fingerprint}"
     )

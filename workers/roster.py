@@ -11,6 +11,10 @@ from ddp.version import VERSION
 from workers import messages as m
 from workers.events import Member
 
+PIN = (
+    ", which gives other bits: pin one with OPENBLAS_CORETYPE on every host, or accept it with "
+    "--set cluster.allow_other_kernel=true"
+)
 LOCAL_ADDRESSES = ("tcp://127.", "tcp://localhost:", "ipc://")
 
 
@@ -35,11 +39,12 @@ class Worker:
 
 
 def reason_to_refuse(
-    hello: m.Hello, joined: Collection[Worker], size: int, any_kernel: bool
+    hello: m.Hello, joined: Collection[Worker], size: int, kernel: str, any_kernel: bool
 ) -> str:
     """Why a worker cannot join those `joined` in a run of `size`; empty if it can.
 
-    `any_kernel`: let in a BLAS kernel that differs from the others'.
+    `kernel` is the BLAS kernel of the checkpoint the run goes on from, or empty; `any_kernel`
+    lets in one that differs from it or from the others'.
     """
     if hello.version != VERSION:
         return (
@@ -47,18 +52,21 @@ def reason_to_refuse(
             "install the same version on both"
         )
     if len(joined) == size:
-        return f"the run has all of its {size} workers"
+        return f"the run needs no more than {size}"
     taken = {worker.hello.rank for worker in joined}
     if hello.rank is not None and (hello.rank in taken or not 0 <= hello.rank < size):
         return f"rank {hello.rank} is taken or outside 0 … {size - 1}"
+    if not any_kernel and kernel not in ("", hello.kernel):
+        return f"its BLAS kernel is {hello.kernel}, the checkpoint was computed by {kernel}{PIN}"
     kernels = {worker.hello.kernel for worker in joined}
-    if kernels - {hello.kernel} and not any_kernel:
-        return (
-            f"its BLAS kernel is {hello.kernel}, the others run {min(kernels)}, which gives "
-            "other bits: pin one with OPENBLAS_CORETYPE on every host, or set "
-            "cluster.allow_other_kernel = true"
-        )
+    if not any_kernel and kernels - {hello.kernel}:
+        return f"its BLAS kernel is {hello.kernel}, the others run {min(kernels)}{PIN}"
     return ""
+
+
+def kernel_of(workers: Collection[Worker]) -> str:
+    """The BLAS kernel of all workers; several, if that is allowed, are all named."""
+    return ", ".join(sorted({worker.hello.kernel for worker in workers}))
 
 
 def assign_ranks(workers: Collection[Worker]) -> None:

@@ -39,7 +39,7 @@ def clip_coefficient(norm: float, max_norm: float | None) -> float:
 
 
 def first_non_finite(workers: Sequence[Worker]) -> str:
-    """Where a value was not finite first, in the order of the shards; empty: nowhere."""
+    """What was not finite first, in the order of the shards, as a clause; empty: nothing."""
     found = [
         (shard, where, worker)
         for worker in workers
@@ -49,7 +49,7 @@ def first_non_finite(workers: Sequence[Worker]) -> str:
     if not found:
         return ""
     shard, where, worker = min(found, key=lambda item: item[0])
-    return f"not finite first in {where}, shard {shard}, on {worker}"
+    return f"{where} of shard {shard} on {worker} is not finite"
 
 
 def unused_everywhere(workers: Sequence[Worker]) -> tuple[int, ...]:

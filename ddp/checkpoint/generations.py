@@ -16,6 +16,7 @@ while it runs: hand it copies when training goes on meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,12 @@ def save(run_directory: Path, snapshot: Snapshot, store: Store = DISK) -> Path:
         if target.name in store.names(run_directory) and _stands(target, snapshot, store):
             return target
         temporary = _fresh_name(run_directory, target.name, store)
-        store.make_directory(temporary)
-        for name, content in _contents(snapshot).items():
-            store.write(temporary / name, content)
-        store.sync_directory(temporary)
+        try:
+            _write(temporary, snapshot, store)
+        except OSError:
+            with contextlib.suppress(OSError):  # the disk may be full: make room again
+                store.remove_tree(temporary)
+            raise
         store.rename(temporary, target)
         store.sync_directory(run_directory)
     except OSError as error:
@@ -124,6 +127,14 @@ def _surplus(run_directory: Path, keep: int, store: Store, whole: Path | None) -
 # ---- writing
 
 
+def _write(directory: Path, snapshot: Snapshot, store: Store) -> None:
+    """Make the directory of a checkpoint and bring all of it to the disk."""
+    store.make_directory(directory)
+    for name, content in _contents(snapshot).items():
+        store.write(directory / name, content)
+    store.sync_directory(directory)
+
+
 def _contents(snapshot: Snapshot) -> dict[str, bytes]:
     """File name → content, state.json last."""
     groups = {MODEL: snapshot.model, OPTIMIZER: snapshot.optimizer}
@@ -135,7 +146,7 @@ def _contents(snapshot: Snapshot) -> dict[str, bytes]:
         files={name: file_entry(content) for name, content in contents.items()},
         tensors={name: _kinds(arrays) for name, arrays in groups.items()},
         versions=versions(),
-        blas_kernel=blas_kernel(),
+        blas_kernel=snapshot.blas_kernel or blas_kernel(),
         state={key: v for key, v in snapshot.state.items() if key not in WRITER_KEYS},
     )
     return contents | {STATE: encode(manifest)}

@@ -59,7 +59,8 @@ def claim(path: Path, resume: bool) -> RunDirectory:
         _lock(path, descriptor)
         if not resume and any(name != LOCK for name in os.listdir(path)):
             raise CheckpointError(
-                f"{path} exists and holds a run: --resume goes on with it, or choose another --out"
+                f"{path} exists and is not empty: --resume goes on with the run in it, or choose "
+                "another --out"
             )
     except BaseException:
         os.close(descriptor)
@@ -78,5 +79,8 @@ def _lock(path: Path, descriptor: int) -> None:
         ) from None
     except OSError as error:
         raise CheckpointError(f"{path}: its file system has no locks: {error}") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on host {socket.gethostname()}\n".encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on host {socket.gethostname()}\n".encode(), 0)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written to: {error}") from None

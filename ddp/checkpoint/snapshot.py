@@ -23,12 +23,14 @@ class Snapshot:
     model: parameters and buffers by their state-dict names ("conv1.weight").
     optimizer: its state by parameter name and slot ("conv1.weight/exp_avg").
     state: what is JSON: epoch, position, config, seed, shards …
+    blas_kernel: what computed it (environment.blas_kernel); empty: this process did.
     """
 
     step: int
     model: Arrays
     optimizer: Arrays
     state: dict[str, Any] = field(default_factory=dict)
+    blas_kernel: str = ""
 
 
 def fingerprint(model: Arrays, optimizer: Arrays) -> str:

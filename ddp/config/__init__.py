@@ -6,7 +6,7 @@ what a resumed run must not change, and `imports` how "package.module:callable" 
 
 from ddp.config.imports import call_factory, import_callable
 from ddp.config.reading import from_dict, load, to_dict
-from ddp.config.resume import differences, resolve_shards
+from ddp.config.resume import differences, resolve_shards, value_of
 from ddp.config.schema import Config
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "load",
     "resolve_shards",
     "to_dict",
+    "value_of",
 ]

@@ -51,6 +51,11 @@ def differences(a: Config, b: Config) -> list[str]:
     return sorted(k for k in keys if flat_a.get(k) != flat_b.get(k))
 
 
+def value_of(config: Config, key: str) -> Any:
+    """The value of a key such as "optimizer.lr"; None where the config does not have it."""
+    return _flatten(to_dict(config)).get(key)
+
+
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():

@@ -31,7 +31,7 @@ class NonFinite(NamedTuple):
     """The first non-finite value a rank met in a step: which shard, and where."""
 
     shard: int
-    where: str  # a parameter's name, or "the loss"
+    where: str  # "the loss", or "the gradient of fc.weight"
 
 
 class Lane:
@@ -233,7 +233,8 @@ class Reducer:
             return
         for segment, view in zip(lane.bucket.segments, lane.filling.views, strict=True):
             if not np.isfinite(view).all():
-                self.non_finite = NonFinite(shard, self._names[segment.parameter])
+                where = f"the gradient of {self._names[segment.parameter]}"
+                self.non_finite = NonFinite(shard, where)
                 return
 
     def reduce(self, timeout_s: float) -> list[Array]:

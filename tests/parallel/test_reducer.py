@@ -246,7 +246,7 @@ def test_the_first_shard_with_a_gradient_that_is_not_finite_is_named_with_the_pa
     world = World(shards=3)
     with np.errstate(invalid="ignore"):
         world.step([(0, arrays(1)), (1, bad(2, value)), (2, bad(0, value))])
-        assert world.reducer.non_finite == NonFinite(1, "big")
+        assert world.reducer.non_finite == NonFinite(1, "the gradient of big")
         world.step([(shard, arrays(shard)) for shard in range(3)])
     assert world.reducer.non_finite is None, "of the step before"
 
@@ -254,7 +254,7 @@ def test_the_first_shard_with_a_gradient_that_is_not_finite_is_named_with_the_pa
 def test_within_a_bucket_the_parameter_that_is_not_finite_is_named_not_its_neighbour() -> None:
     world = World(bucket_bytes=1 << 20)
     world.step([(0, bad(1, np.nan))])
-    assert world.reducer.non_finite == NonFinite(0, "in.bias")
+    assert world.reducer.non_finite == NonFinite(0, "the gradient of in.bias")
 
 
 def test_a_square_that_overflows_accuses_nobody() -> None:

@@ -50,12 +50,14 @@ class Play:
     Their state is one array, the number of steps they have taken part in, and one of Adam's.
     """
 
+    kernel = "k"
+
     def __init__(
         self, out: Path, conf: Config | None = None, size: int = 1, resume: bool = False
     ) -> None:
         self.clock, self.stream = Clock(), io.StringIO()
         self.coordination = Coordination(
-            conf or config(), size, out, resume, "zeromq", self.stream, self.clock
+            conf or config(), size, out, resume, "mpi", self.stream, self.clock
         )
         self.coordination.post = self._post
         self.size = size
@@ -74,7 +76,7 @@ class Play:
     def run(self) -> None:
         """From the first Hello to the end, or to where the coordinator has nothing to say."""
         for rank in range(self.size):
-            hello = m.Hello(version=VERSION, host="h", pid=rank, kernel="k", rank=rank)
+            hello = m.Hello(version=VERSION, host="h", pid=rank, kernel=self.kernel, rank=rank)
             self.hear(str(rank), hello)
         while self._inbox and not self.coordination.is_over:
             member, order, arrays = self._inbox.popleft()
@@ -208,7 +210,7 @@ def test_two_coordinators_cannot_have_the_same_directory(tmp_path: Path) -> None
 
 def test_a_directory_with_a_run_is_not_begun_anew(tmp_path: Path) -> None:
     finished(tmp_path / "out")
-    with pytest.raises(CheckpointError, match="--resume goes on with it"):
+    with pytest.raises(CheckpointError, match="--resume goes on with the run in it"):
         Play(tmp_path / "out")
 
 
@@ -216,7 +218,7 @@ def test_a_directory_that_was_refused_is_free_again(tmp_path: Path) -> None:
     finished(tmp_path / "out")
     other = config(optimizer={"name": "SGD", "lr": 0.2})
     for _ in range(2):  # the second would find it in use
-        with pytest.raises(CheckpointError, match=r"'optimizer\.lr' differs"):
+        with pytest.raises(CheckpointError, match=r"'optimizer\.lr' is .*, the checkpoint has"):
             Play(tmp_path / "out", other, resume=True)
     Play(tmp_path / "out", resume=True).coordination.close()
 
@@ -239,7 +241,7 @@ def test_a_run_is_not_resumed_with_another_configuration(
     tmp_path: Path, key: str, changes: dict[str, Any]
 ) -> None:
     finished(tmp_path / "out")
-    with pytest.raises(CheckpointError, match=rf"'{key}.*' differs from the checkpoint's"):
+    with pytest.raises(CheckpointError, match=rf"'{key}.*' is .*, the checkpoint has "):
         Play(tmp_path / "out", config(**changes), resume=True)
 
 
@@ -295,15 +297,70 @@ def test_a_torn_checkpoint_is_passed_over_and_named(tmp_path: Path) -> None:
     play.coordination.close()
 
 
-def test_a_checkpoint_of_another_kernel_is_refused_unless_that_is_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_tells_the_kernel_of_the_workers_not_of_the_coordinator(
+    tmp_path: Path,
 ) -> None:
     finished(tmp_path / "out")
-    monkeypatch.setattr(checkpoint, "blas_kernel", lambda: "blas of another machine")
-    with pytest.raises(CheckpointError, match=r"blas of another machine.*OPENBLAS_CORETYPE"):
+    snapshot, _ = checkpoint.newest(tmp_path / "out")
+    assert snapshot is not None
+    assert snapshot.state["blas_kernel"] == Play.kernel != checkpoint.blas_kernel()
+
+
+def test_a_worker_with_another_kernel_than_the_checkpoints_is_refused_unless_that_is_allowed(
+    tmp_path: Path,
+) -> None:
+    finished(tmp_path / "out", config(train={"steps": 1}))
+    longer = {"train": {"steps": 2}}
+    play = Play(tmp_path / "out", config(**longer), resume=True)
+    play.kernel = "another"
+    play.run()
+    play.coordination.close()
+    assert play.coordination.ending.code == 2
+    assert "its BLAS kernel is another, the checkpoint was computed by k, " in (
+        play.coordination.ending.problem
+    )
+    assert "OPENBLAS_CORETYPE" in play.coordination.ending.problem
+
+    allowed = config(**longer, cluster={"allow_other_kernel": True})
+    play = Play(tmp_path / "out", allowed, resume=True)
+    play.kernel = "another"
+    play.run()
+    play.coordination.close()
+    assert play.coordination.ending.code == 0
+
+
+def test_a_run_of_which_no_checkpoint_is_whole_is_not_begun_anew_in_its_place(
+    tmp_path: Path,
+) -> None:
+    finished(tmp_path / "out")
+    for path in (tmp_path / "out").glob("step-*/state.json"):
+        path.write_text("torn")
+    before = (tmp_path / "out" / "metrics.jsonl").read_text()
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole \(.*state\.json"):
         Play(tmp_path / "out", resume=True)
-    allowed = config(cluster={"allow_other_kernel": True})
-    Play(tmp_path / "out", allowed, resume=True).coordination.close()
+    assert (tmp_path / "out" / "metrics.jsonl").read_text() == before
+
+
+def test_resuming_a_complete_run_leaves_its_summary_as_it_is(tmp_path: Path) -> None:
+    finished(tmp_path / "out")
+    before = (tmp_path / "out" / "summary.json").read_text()
+    play = Play(tmp_path / "out", resume=True)
+    play.run()
+    play.coordination.close()
+    assert play.coordination.ending.code == 0
+    assert "this run was complete already" in play.stream.getvalue()
+    assert (tmp_path / "out" / "summary.json").read_text() == before
+
+
+def test_a_config_that_ends_before_the_checkpoint_is_refused(tmp_path: Path) -> None:
+    finished(tmp_path / "out", config(train={"steps": 3}))
+    play = Play(tmp_path / "out", config(train={"steps": 2}), resume=True)
+    play.run()
+    play.coordination.close()
+    assert play.coordination.ending.code == 2
+    assert "stands at step 3, past the end of this config, 2 steps" in (
+        play.coordination.ending.problem
+    )
 
 
 # -- what goes wrong ----------------------------------------------------------------------------

@@ -324,8 +324,8 @@ def test_a_step_that_is_not_finite_is_skipped_everywhere_and_the_first_culprit_i
     (told,) = only(said, Announce)
     assert isinstance(told, Announce)
     assert told.text == (
-        "step 0 is skipped on every worker: not finite first in the loss, shard 1, on rank 0 "
-        "(h, pid 100)"
+        "step 0 is skipped on every worker: the loss of shard 1 on rank 0 (h, pid 100) is not "
+        "finite"
     )
 
 
@@ -337,7 +337,7 @@ def test_a_sum_that_overflows_though_each_gradient_is_finite_is_skipped_too(squa
     assert all(isinstance(c, m.Commit) and not c.apply for c in sent(said))
     (told,) = only(said, Announce)
     assert isinstance(told, Announce)
-    assert told.text.startswith("step 0 is skipped on every worker: the sum of the shards'")
+    assert told.text.startswith("step 0 is skipped on every worker: the sum of the grad")
 
 
 def test_a_parameter_is_unused_only_when_no_worker_used_it() -> None:
@@ -391,7 +391,7 @@ def test_at_the_end_of_an_epoch_the_test_set_is_evaluated_and_a_checkpoint_writt
     assert sent(run.commit(1)) == [m.Evaluate()] * 2
     said = run.finish_border()
     assert only(said, RecordEvaluation) == [RecordEvaluation(2, 0.5, 0.9)]
-    assert only(said, WriteCheckpoint) == [WriteCheckpoint(2, run.state.totals)]
+    assert only(said, WriteCheckpoint) == [WriteCheckpoint(2, run.state.totals, "k", 0)]
     assert sent(said)[-1] == m.RunStep(step=2)
 
 
@@ -442,7 +442,8 @@ def test_a_stop_signal_ends_the_run_at_the_step_border_with_a_checkpoint() -> No
     run.begin()
     (note,) = run.hear(1, m.Stopping(signal="SIGTERM"))
     assert note == Announce(
-        "rank 1 (h, pid 101) was asked to stop by SIGTERM: stopping at the next step border"
+        "rank 1 (h, pid 101) was asked to stop by SIGTERM: stopping at the next step border (a "
+        "second signal: at once)"
     )
     run.report(0)
     assert sent(run.commit(0)) == [m.SendState()] * 2
@@ -560,4 +561,4 @@ def test_a_run_that_skips_too_many_steps_in_a_row_has_diverged() -> None:
     *_, end = run.report(1, squares=math.nan, non_finite=(0, "the loss"))
     assert isinstance(end, End)
     assert end.code == 1
-    assert end.problem.startswith("2 steps in a row were not finite first in the loss")
+    assert end.problem.startswith("training has diverged: 2 steps in a row were skipped")

@@ -44,7 +44,7 @@ def rank_of_bad_shard(workers: int) -> int:
 
 CASES = {
     "a loss": ({"factory": "tests.helpers.tasks:network"}, "nan", "the loss"),
-    "a gradient": ({"factory": "tests.helpers.tasks:Brittle"}, "0", "root"),
+    "a gradient": ({"factory": "tests.helpers.tasks:Brittle"}, "0", "the gradient of root"),
 }
 
 
@@ -65,9 +65,11 @@ def test_the_step_is_skipped_by_all_named_and_training_goes_on_to_the_same_bits(
         assert len(skipped(out)) == 3  # once an epoch
         line = next(t for t in summary["output"].splitlines() if t.startswith(f"step {first} "))
         assert line.startswith(
-            f"step {first} is skipped on every worker: not finite first in {where}, "
-            f"shard {BAD_SHARD}, on rank {rank_of_bad_shard(workers)} ("
+            f"step {first} is skipped on every worker: {where} of shard {BAD_SHARD} on rank "
+            f"{rank_of_bad_shard(workers)} ("
         )
+        assert summary["skipped_steps"] == 3
+        assert "3 skipped as not finite" in summary["output"]
         snapshot, _ = newest(out)
         assert snapshot is not None
         for name, array in (*snapshot.model.items(), *snapshot.optimizer.items()):
@@ -83,4 +85,15 @@ def test_a_run_that_only_skips_ends_with_advice(
     table = tables(data=poison(0, "nan"), train={"steps": STEPS, "skip_limit": 0})
     config = from_dict({"seed": SEED, **table})
     assert threads.run(config, workers, tmp_path / "out", False, io.StringIO()) == 1
-    assert "training has diverged; a smaller optimizer.lr" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "training has diverged: 1 steps in a row were skipped" in said
+    assert "a smaller optimizer.lr" in said
+
+
+def test_a_run_of_which_every_step_was_skipped_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tables(data=poison(0, "nan"), train={"steps": 1})
+    config = from_dict({"seed": SEED, **table})
+    assert threads.run(config, 1, tmp_path / "out", False, io.StringIO()) == 1
+    assert "training has diverged" in capsys.readouterr().err
