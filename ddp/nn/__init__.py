@@ -78,3 +78,6 @@ from ddp.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from ddp.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from ddp.nn.pooling import AvgPool1d as AvgPool1d
 from ddp.nn.pooling import MaxPool1d as MaxPool1d
+from ddp.nn.recurrent import GRU as GRU
+from ddp.nn.recurrent import LSTM as LSTM
+from ddp.nn.recurrent import RNN as RNN

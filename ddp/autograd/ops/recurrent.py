@@ -1,0 +1,214 @@
+"""Recurrent layers: one node for the whole walk of one layer along the sequence.
+
+Shapes: inputs x (T, N, I), states h and c (N, H), weights w_ih (G·H, I) and w_hh (G·H, H) for G
+gates, biases (G·H,). The products with x are one GEMM for all steps, and so are the gradients of
+the weights; only h @ w_hhᵀ is done step by step. All gates of a step lie side by side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.activation import logistic
+from ddp.autograd.ops.layout import column_sums
+from ddp.autograd.tensor import Tensor, wrap
+
+Biases = tuple[Tensor, Tensor] | None  # b_ih, b_hh
+
+
+class Recurrent(Node):
+    """What the layers share: from the gradients of the gates to those of inputs and weights.
+
+    Edges: x, h0, (c0,) w_ih, w_hh, (b_ih, b_hh).
+    """
+
+    __slots__ = ("has_bias",)
+
+    has_bias: bool
+
+    def gathered(
+        self, from_input: Array, from_state: Array, states: list[Array], y: Array
+    ) -> Gradients:
+        """All gradients, from those of x @ w_ihᵀ and h @ w_hhᵀ (T, N, G·H) and of the states."""
+        x, h0, w_ih = self.saved[:3]
+        count = len(states) + 1
+        rows_x = from_input.reshape(-1, from_input.shape[2])
+        rows_h = from_state.reshape(-1, from_state.shape[2])
+        dx = (rows_x @ w_ih).reshape(x.shape) if self.needs(0) else None
+        dw_ih = rows_x.T @ as_rows(x) if self.needs(count) else None
+        before = np.concatenate([h0[None], y[:-1]])
+        dw_hh = rows_h.T @ as_rows(before) if self.needs(count + 1) else None
+        biases = (column_sums(rows_x), column_sums(rows_h)) if self.has_bias else ()
+        return (dx, *states, dw_ih, dw_hh, *biases)
+
+
+def as_rows(x: Array) -> Array:
+    """(T, N, K) → the dense matrix (T·N, K)."""
+    return np.ascontiguousarray(x).reshape(-1, x.shape[2])
+
+
+def input_gates(x: Tensor, w_ih: Tensor, bias: Array | None) -> Array:
+    """x @ w_ihᵀ + bias for all steps: (T, N, G·H)."""
+    gates = as_rows(x.array) @ w_ih.array.T
+    if bias is not None:
+        gates += bias
+    return gates.reshape(*x.shape[:2], -1)
+
+
+def summed(biases: Biases) -> Array | None:
+    """Both biases as one: where they are only ever added."""
+    return None if biases is None else biases[0].array + biases[1].array
+
+
+def rnn(
+    x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases, nonlinearity: str
+) -> Tensor:
+    """h' = tanh or relu of (x @ w_ihᵀ + b_ih + h @ w_hhᵀ + b_hh) → all h' (T, N, H)."""
+    y = input_gates(x, w_ih, summed(biases))
+    w = np.ascontiguousarray(w_hh.array.T)
+    h = h0.array
+    for step in y:
+        step += h @ w
+        h = np.tanh(step, out=step) if nonlinearity == "tanh" else np.maximum(step, 0, out=step)
+    output = wrap(y)
+    if node := RnnBackward0.record(output, x, h0, w_ih, w_hh, *(biases or ())):
+        node.has_bias, node.nonlinearity = biases is not None, nonlinearity
+        node.save(x, h0, w_ih, w_hh, output)
+    return output
+
+
+class RnnBackward0(Recurrent):
+    """da = dh' · (1 - h'²), or dh' where h' > 0;  dh = da @ w_hh."""
+
+    __slots__ = ("nonlinearity",)
+
+    nonlinearity: str
+
+    def backward(self, dy: Array) -> Gradients:
+        _, h0, _, w_hh, y = self.saved
+        da = (1 - y * y) if self.nonlinearity == "tanh" else (y > 0).astype(y.dtype)
+        dh = np.zeros_like(h0, order="C")
+        for t in range(len(y) - 1, -1, -1):
+            da[t] *= dy[t] + dh
+            dh = da[t] @ w_hh
+        return self.gathered(da, da, [dh], y)
+
+
+def gru(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases) -> Tensor:
+    """h' = n + z · (h - n), n = tanh(x_n + r · h_n), r and z = logistic(x_g + h_g) → all h'.
+
+    x_g and h_g are the parts of x @ w_ihᵀ + b_ih and h @ w_hhᵀ + b_hh, in the order r, z, n.
+    """
+    gates = input_gates(x, w_ih, None if biases is None else biases[0].array)
+    (steps, batch), size = x.shape[:2], w_hh.shape[1]
+    y = np.empty((steps, batch, size), gates.dtype)
+    candidates = np.empty_like(y)  # h_n
+    w = np.ascontiguousarray(w_hh.array.T)
+    h = h0.array
+    for t in range(steps):
+        from_state = h @ w
+        if biases is not None:
+            from_state += biases[1].array
+        gate, both = gates[t], slice(2 * size)
+        gate[:, both] = logistic(gate[:, both] + from_state[:, both])
+        candidates[t] = from_state[:, 2 * size :]
+        r, z, n = parts(gate, 3)
+        n += r * candidates[t]
+        np.tanh(n, out=n)
+        h = np.add(n, z * (h - n), out=y[t])
+    output = wrap(y)
+    if node := GruBackward0.record(output, x, h0, w_ih, w_hh, *(biases or ())):
+        node.has_bias = biases is not None
+        node.save(x, h0, w_ih, w_hh, output, gates, candidates)
+    return output
+
+
+def parts(gates: Array, count: int) -> list[Array]:
+    """Views of the gates (N, count·H), each (N, H)."""
+    size = gates.shape[1] // count
+    return [gates[:, i * size : (i + 1) * size] for i in range(count)]
+
+
+class GruBackward0(Recurrent):
+    """dn = dh' · (1 - z) · (1 - n²), dz = dh' · (h - n) · z · (1 - z), dr = dn · h_n · r · (1 - r).
+
+    x_g gets (dr, dz, dn), h_g gets (dr, dz, dn · r);  dh = dh' · z + dh_g @ w_hh.
+    """
+
+    __slots__ = ()
+
+    def backward(self, dy: Array) -> Gradients:
+        _, h0, _, w_hh, y, gates, candidates = self.saved
+        from_input, from_state = np.empty_like(gates), np.empty_like(gates)
+        dh = np.zeros_like(h0, order="C")
+        for t in range(len(y) - 1, -1, -1):
+            r, z, n = parts(gates[t], 3)
+            dr, dz, dn = parts(from_input[t], 3)
+            dh = dy[t] + dh
+            dn[...] = dh * (1 - z) * (1 - n * n)
+            dz[...] = dh * ((y[t - 1] if t else h0) - n) * z * (1 - z)
+            dr[...] = dn * candidates[t] * r * (1 - r)
+            from_state[t] = from_input[t]
+            parts(from_state[t], 3)[2][...] *= r
+            dh = dh * z + from_state[t] @ w_hh
+        return self.gathered(from_input, from_state, [dh], y)
+
+
+def lstm(
+    x: Tensor, h0: Tensor, c0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases
+) -> tuple[Tensor, Tensor]:
+    """c' = f · c + i · g, h' = o · tanh c' → all h' (T, N, H) and the last c' (N, H).
+
+    i, f, o = logistic and g = tanh of x @ w_ihᵀ + b_ih + h @ w_hhᵀ + b_hh, in the order i, f, g, o.
+    """
+    gates = input_gates(x, w_ih, summed(biases))
+    (steps, batch), size = x.shape[:2], w_hh.shape[1]
+    y, tanh_c = np.empty((2, steps, batch, size), gates.dtype)
+    cells = np.empty((steps + 1, batch, size), gates.dtype)
+    cells[0] = c0.array
+    w = np.ascontiguousarray(w_hh.array.T)
+    h = h0.array
+    for t in range(steps):
+        gate = gates[t]
+        gate += h @ w
+        i, f, g, o = parts(gate, 4)
+        gate[:, : 2 * size] = logistic(gate[:, : 2 * size])
+        np.tanh(g, out=g)
+        o[...] = logistic(o)
+        np.add(f * cells[t], i * g, out=cells[t + 1])
+        h = np.multiply(o, np.tanh(cells[t + 1], out=tanh_c[t]), out=y[t])
+    output, last_cell = wrap(y), wrap(cells[-1].copy())
+    inputs = (x, h0, c0, w_ih, w_hh, *(biases or ()))
+    if node := LstmBackward0.record_several((output, last_cell), *inputs):
+        node.has_bias = biases is not None
+        node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c)
+    return output, last_cell
+
+
+class LstmBackward0(Recurrent):
+    """With t = tanh c':  dc' += dh' · o · (1 - t²),  dc = dc' · f,  dh = (di, df, dg, do) @ w_hh.
+
+    di = dc' · g · i · (1 - i), df = dc' · c · f · (1 - f), dg = dc' · i · (1 - g²),
+    do = dh' · t · o · (1 - o).
+    """
+
+    __slots__ = ()
+
+    def backward(self, dy: Array | None, dc: Array | None) -> Gradients:
+        _, h0, _, w_hh, y, gates, cells, tanh_c = self.saved
+        da = np.empty_like(gates)
+        dh = np.zeros_like(h0, order="C")
+        dc = np.zeros_like(cells[0]) if dc is None else dc
+        for t in range(len(y) - 1, -1, -1):
+            i, f, g, o = parts(gates[t], 4)
+            di, df, dg, do = parts(da[t], 4)
+            dh = dh if dy is None else dy[t] + dh
+            do[...] = dh * tanh_c[t] * o * (1 - o)
+            dc = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])
+            di[...] = dc * g * i * (1 - i)
+            df[...] = dc * cells[t] * f * (1 - f)
+            dg[...] = dc * i * (1 - g * g)
+            dc = dc * f
+            dh = da[t] @ w_hh
+        return self.gathered(da, da, [dh, dc], y)

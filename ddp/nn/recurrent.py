@@ -1,0 +1,262 @@
+"""Recurrent layers: `RNN`, `GRU` and `LSTM`, in several layers and both directions.
+
+Parameters have PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then the same
+with `_reverse`, then those of layer 1. All start from U(±1/√hidden_size), in this order.
+
+Left out: packed sequences and projections (`proj_size`).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ddp.autograd.ops import recurrent as ops
+from ddp.autograd.ops.join import cat, stack
+from ddp.autograd.random import RandomSource
+from ddp.autograd.tensor import Tensor
+from ddp.nn import functional as F
+from ddp.nn.init import uniform_
+from ddp.nn.layers import empty
+from ddp.nn.module import Module
+from ddp.nn.parameter import Parameter
+
+States = tuple[Any, ...]  # tensors: h, or h and c
+
+
+class _Recurrent(Module):
+    """What the three share. A state is (layers · directions, N, hidden_size)."""
+
+    gates: int
+    state_names: tuple[str, ...] = ("hx",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        generator: RandomSource | None = None,
+    ) -> None:
+        super().__init__()
+        if proj_size:
+            raise NotImplementedError(f"{type(self).__name__}: proj_size is not available")
+        if not 0 <= dropout <= 1:
+            raise ValueError(
+                "dropout should be a number in range [0, 1] representing the probability of an "
+                "element being zeroed"
+            )
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                "dropout option adds dropout after all but last recurrent layer, so non-zero "
+                "dropout expects num_layers greater than 1, but got "
+                f"dropout={dropout} and num_layers={num_layers}",
+                stacklevel=2,
+            )
+        for name, size in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+        ):
+            if size <= 0:
+                raise ValueError(f"{name} must be greater than zero")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self._add_parameters()
+        self.reset_parameters(generator)
+
+    @property
+    def _directions(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def _add_parameters(self) -> None:
+        rows = self.gates * self.hidden_size
+        for layer in range(self.num_layers):
+            width = self.hidden_size * len(self._directions) if layer else self.input_size
+            for direction in self._directions:
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (rows, width),
+                    "weight_hh": (rows, self.hidden_size),
+                }
+                if self.bias:
+                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                for name, shape in shapes.items():
+                    parameter = Parameter(empty(*shape))
+                    self.register_parameter(f"{name}_l{layer}{direction}", parameter)
+
+    def reset_parameters(self, generator: RandomSource | None = None) -> None:
+        """Draw the initial values anew."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            uniform_(parameter, -bound, bound, generator)
+
+    def flatten_parameters(self) -> None:
+        """PyTorch's hint for GPUs; nothing to do here."""
+
+    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+        """(T, N, input_size) → (T, N, directions · hidden_size) and the last states.
+
+        With `batch_first` N comes first in input and output, not in the states; without a batch
+        there is no N. States are zeros by default.
+        """
+        self._check_input(input)
+        batched = input.ndim == 3
+        x = input if batched else input.unsqueeze(1)
+        if batched and self.batch_first:
+            x = x.transpose(0, 1)
+        states = self._states(hx, x, batched)
+        x, last = self._run(x, states)
+        if not batched:
+            x, last = x.squeeze(1), tuple([state.squeeze(1) for state in last])
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, last if len(last) > 1 else last[0]
+
+    def _check_input(self, input: Tensor) -> None:
+        name = type(self).__name__
+        if not isinstance(input, Tensor):
+            raise NotImplementedError(
+                f"{name}: expected a Tensor, got {type(input).__name__}; packed sequences are not "
+                "available"
+            )
+        if input.ndim not in (2, 3):
+            tensor = " tensor" if name == "RNN" else ""
+            raise ValueError(
+                f"{name}: Expected input to be 2D or 3D, got {input.ndim}D{tensor} instead"
+            )
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                "input.size(-1) must be equal to input_size. Expected "
+                f"{self.input_size}, got {input.shape[-1]}"
+            )
+        weight: Tensor = self.weight_ih_l0
+        if input.dtype != weight.dtype:
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype})."
+            )
+        if input.shape[1 if self.batch_first and input.ndim == 3 else 0] == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+
+    def _states(self, hx: Any, x: Tensor, batched: bool) -> States:
+        """The initial states (layers · directions, N, hidden_size), checked; zeros for None."""
+        rows = self.num_layers * len(self._directions)
+        expected = (rows, x.shape[1], self.hidden_size)
+        if hx is None:
+            zeros = np.zeros(expected, x.dtype)
+            return tuple([Tensor(zeros) for _ in self.state_names])
+        given = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+        rank = 3 if batched else 2
+        kind = "batched 3-D" if batched else "unbatched 2-D"
+        if len(given) != len(self.state_names) or any(state.ndim != rank for state in given):
+            shown = ", ".join(f"{state.ndim}-D" for state in given)
+            raise RuntimeError(
+                f"For {kind} input, {' and '.join(self.state_names)} should also be {rank}-D but "
+                f"got {shown} tensor"
+            )
+        states = given if batched else tuple([state.unsqueeze(1) for state in given])
+        for position, state in enumerate(states):
+            if state.shape != expected:
+                label = f"hidden[{position}]" if len(states) > 1 else "hidden"
+                raise RuntimeError(
+                    f"Expected {label} size {expected}, got {list(given[position].shape)}"
+                )
+        return states
+
+    def _run(self, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """All layers in both directions: the last layer's outputs and every last state."""
+        last: list[States] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in self._directions:
+                start = tuple([state[len(last)] for state in states])
+                y, end = self._walk(x, start, f"l{layer}{direction}")
+                outputs.append(y)
+                last.append(end)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, 2)
+            if self.dropout and layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, tuple([stack(list(ends)) for ends in zip(*last, strict=True)])
+
+    def _walk(self, x: Tensor, start: States, suffix: str) -> tuple[Tensor, States]:
+        """One layer in one direction."""
+        backwards = suffix.endswith("_reverse")
+        own = self._parameters
+        weights = own[f"weight_ih_{suffix}"], own[f"weight_hh_{suffix}"]
+        biases = (own[f"bias_ih_{suffix}"], own[f"bias_hh_{suffix}"]) if self.bias else None
+        y, end = self._scan(x.flip(0) if backwards else x, start, weights, biases)
+        return (y.flip(0) if backwards else y), end
+
+    def _scan(self, x: Tensor, start: States, weights: Any, biases: Any) -> tuple[Tensor, States]:
+        """The outputs of all steps, in the order of x, and the states after the last."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size}, {self.hidden_size}"
+        defaults = {
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            text += f", {name}={value}" if value != default else ""
+        return text
+
+
+class RNN(_Recurrent):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu of it."""
+
+    gates = 1
+
+    def __init__(self, *args: Any, nonlinearity: str = "tanh", **kwargs: Any) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        if len(args) > 3:
+            nonlinearity, args = args[3], (*args[:3], *args[4:])
+        super().__init__(*args, **kwargs)
+        self.nonlinearity = nonlinearity
+
+    def _scan(self, x: Tensor, start: States, weights: Any, biases: Any) -> tuple[Tensor, States]:
+        y = ops.rnn(x, start[0], weights[0], weights[1], biases, self.nonlinearity)
+        return y, (y[-1],)
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units (Cho et al., arXiv:1406.1078), with the gates reset, update, new."""
+
+    gates = 3
+
+    def _scan(self, x: Tensor, start: States, weights: Any, biases: Any) -> tuple[Tensor, States]:
+        y = ops.gru(x, start[0], weights[0], weights[1], biases)
+        return y, (y[-1],)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997): states (h, c).
+
+    The gates are input, forget, cell, output.
+    """
+
+    gates = 4
+    state_names = ("hx", "cx")
+
+    def _scan(self, x: Tensor, start: States, weights: Any, biases: Any) -> tuple[Tensor, States]:
+        y, cell = ops.lstm(x, start[0], start[1], weights[0], weights[1], biases)
+        return y, (y[-1], cell)
