@@ -22,6 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ddp.autograd.box_muller import box_muller
+
 Shape = tuple[int, ...]
 Float32Array = NDArray[np.float32]
 
@@ -56,10 +58,11 @@ class RandomSource(Protocol):
 class Generator:
     """PyTorch's CPU generator: the same numbers for the same seed.
 
-    `uniform`, `uniform64`, `bernoulli`, `permutation` and `integers` are bit-equal to PyTorch's
-    `uniform_` (float32 and float64), `bernoulli_`, `randperm` and `randint`; `normal` and
-    `normal64` differ in the last bits (PyTorch's logarithm and cosine are its own). Only the low
-    32 bits of the seed count, as there.
+    `uniform`, `uniform64`, `normal` of 16 values and more, `bernoulli`, `permutation` and
+    `integers` are bit-equal to PyTorch's `uniform_` (float32 and float64), `normal_`,
+    `bernoulli_`, `randperm` and `randint`; `normal` of fewer values and `normal64` may differ in
+    the last bits (PyTorch's logarithm and cosine are its own). Only the low 32 bits of the seed
+    count, as there.
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, device: object = "cpu") -> None:
@@ -149,9 +152,9 @@ class Generator:
         """Box-Muller on blocks of 16: radii from the first 8, angles from the last 8."""
         values = self._unit24(n)
         whole = n - n % 16
-        values[:whole] = _box_muller(values[:whole])
+        values[:whole] = box_muller(values[:whole])
         if whole < n:  # the last 16 values are drawn anew, over what is there
-            values[n - 16 :] = _box_muller(self._unit24(16))
+            values[n - 16 :] = box_muller(self._unit24(16))
         return values
 
     def _normal_by_pairs(self, n: int) -> Float32Array:
@@ -172,22 +175,8 @@ class Generator:
         return values
 
 
-def _box_muller(uniforms: Float32Array) -> Float32Array:
-    """Standard normals from uniforms in [0, 1), by blocks of 16.
-
-    Every step is rounded to float32, as in PyTorch; logarithm, cosine and sine are taken in
-    float64 first, so that they are the correctly rounded ones nearly everywhere.
-    """
-    blocks = uniforms.reshape(-1, 2, 8)
-    logarithm = np.log(np.float32(1) - blocks[:, 0], dtype=np.float64).astype(np.float32)
-    radius = np.sqrt(np.float32(-2) * logarithm)
-    angle = (np.float32(2 * np.pi) * blocks[:, 1]).astype(np.float64)
-    cosine, sine = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    return np.stack([radius * cosine, radius * sine], axis=1).reshape(-1)
-
-
 def _box_muller64(uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same in float64."""
+    """Box and Muller's normals in float64; see box_muller.py."""
     blocks = uniforms.reshape(-1, 2, 8)
     radius, angle = np.sqrt(-2 * np.log1p(-blocks[:, 0])), 2 * np.pi * blocks[:, 1]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
@@ -217,7 +206,7 @@ class PhiloxGenerator:
         n = math.prod(shape)
         blocks = -(-n // 16)
         unit = (self._half_words(16 * blocks) >> np.uint32(8)).astype(np.float32)
-        return _box_muller(unit * np.float32(2.0**-24))[:n].reshape(shape)
+        return box_muller(unit * np.float32(2.0**-24))[:n].reshape(shape)
 
     def bernoulli(self, shape: Shape, p: float) -> NDArray[np.bool_]:
         n = math.prod(shape)
