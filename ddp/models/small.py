@@ -71,3 +71,27 @@ class Net(Module):
         x = F.relu(self.fc2(x))
         logits: Tensor = self.fc3(x)
         return logits
+
+
+class MnistNet(Module):
+    """The network of PyTorch's MNIST example, for images (N, 1, 28, 28) → logits (N, 10).
+
+    It leaves out the example's final log-softmax, which the cross-entropy loss contains. 1,199,882
+    parameters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = Conv2d(1, 32, 3, 1)
+        self.conv2 = Conv2d(32, 64, 3, 1)
+        self.dropout1 = Dropout(0.25)
+        self.dropout2 = Dropout(0.5)
+        self.fc1 = Linear(9216, 128)
+        self.fc2 = Linear(128, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, 28, 28) → (N, 10)."""
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        x = self.dropout1(F.max_pool2d(x, 2)).flatten(1)
+        logits: Tensor = self.fc2(self.dropout2(F.relu(self.fc1(x))))
+        return logits
