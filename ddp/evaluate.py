@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
+from ddp.accuracy import count_correct
 from ddp.autograd.grad_mode import no_grad
 from ddp.autograd.tensor import Tensor
 from ddp.build import Loss
 from ddp.data.dataset import fetch
 from ddp.data.files import AnyDataset
 from ddp.nn.module import Module
-from ddp.train import count_correct
 
 
 class BatchResult(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ddp.accuracy import is_classification
 from ddp.autograd.grad_mode import no_grad
 from ddp.autograd.random import PhiloxGenerator, use_generator
 from ddp.autograd.tensor import Tensor
@@ -65,7 +66,12 @@ def _loss_of_a_few(config: Config, task: Task, dataset: AnyDataset, what: str) -
     try:
         with use_generator(PhiloxGenerator(config.seed, 0, 0)), np.errstate(all="ignore"):
             output = task.model(Tensor(inputs))
-            if output.array.ndim == 2 and isinstance(dataset, ArrayDataset):
+            if output is None:
+                raise ConfigError(
+                    f"'model.factory': forward of {type(task.model).__name__} gave None: expected "
+                    "it to return its output"
+                )
+            if is_classification(output, targets) and isinstance(dataset, ArrayDataset):
                 check_labels(dataset.targets, output.shape[1], f"the {what} set")
             loss = task.loss(output, Tensor(targets))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

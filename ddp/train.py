@@ -19,6 +19,7 @@ from time import perf_counter
 import msgspec
 import numpy as np
 
+from ddp.accuracy import count_correct
 from ddp.autograd.random import PhiloxGenerator, use_generator
 from ddp.autograd.tensor import Tensor
 from ddp.build import Task, make_optimizer
@@ -230,10 +231,3 @@ def earliest(loss: NonFinite | None, gradient: NonFinite | None) -> NonFinite | 
     if loss is None or gradient is None:
         return loss or gradient
     return loss if loss.shard <= gradient.shard else gradient
-
-
-def count_correct(output: Tensor, targets: Array) -> int | None:
-    """Right answers of a classifier (output (N, C), integer targets (N,)); None for others."""
-    if output.array.ndim != 2 or targets.ndim != 1 or targets.dtype.kind not in "iu":
-        return None
-    return int((output.array.argmax(axis=1) == targets).sum())

@@ -102,9 +102,21 @@ class _Supervisor:
         for signum in self._signals.recv(READ_BYTES):
             if signum == signal.SIGCHLD:
                 self._reap()
+            elif signum == signal.SIGTSTP:
+                self._pause()
             else:  # for the run, a closed terminal is a request to stop like any other
                 stop = signal.SIGTERM if signum == signal.SIGHUP else signum
                 self._handle(StopAsked(stop, time.monotonic()))
+
+    def _pause(self) -> None:
+        """Ctrl-Z: everybody stops, and goes on when we do (`fg`)."""
+        for index in self._state.running:
+            self._children[index].kill(signal.SIGSTOP)
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)  # returns when somebody has sent SIGCONT
+        signal.signal(signal.SIGTSTP, handler)
+        for index in self._state.running:
+            self._children[index].kill(signal.SIGCONT)
 
     def _reap(self) -> None:
         for index in sorted(self._state.running):
@@ -195,7 +207,8 @@ def _signals_as_bytes() -> Iterator[socket.socket]:
         asked = set(STOP_SIGNALS)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # started by nohup: so it stays
             asked.discard(signal.SIGHUP)
-        handlers = {s: signal.signal(s, _ignore) for s in (*asked, signal.SIGCHLD)}
+        heard = (*asked, signal.SIGCHLD, signal.SIGTSTP)
+        handlers = {s: signal.signal(s, _ignore) for s in heard}
         try:
             yield receive
         finally:

@@ -27,6 +27,8 @@ from enum import Enum
 from launcher.output import SENTENCE
 from launcher.plan import COORDINATOR
 
+ABOUT_COORDINATOR = "the coordinator at "  # how a worker begins that finds it gone or silent
+
 SETTLE_S = 0.5
 LEAVE_S = 2.0
 DRAIN_S = 5.0
@@ -91,7 +93,7 @@ class Phase(Enum):
 class Blame:
     """Process `index` ended the run; `cause` goes on from its name, as in "was killed by SIGKILL".
 
-    When `is_verdict`, `cause` is the coordinator's whole sentence about the run.
+    When `is_verdict`, `cause` is a whole sentence: the coordinator's about the run, or about it.
     """
 
     index: int
@@ -216,7 +218,7 @@ class SupervisorState:
             return Blame(end.index, f"was killed by {_signal_name(-end.returncode)}")
         exit_code = BAD_INPUT if end.returncode == BAD_INPUT else FAILED
         words = end.last_words.removeprefix(SENTENCE)
-        if self._is_verdict(end):
+        if self._is_verdict(end) or words.startswith(ABOUT_COORDINATOR):
             return Blame(end.index, words, exit_code, is_verdict=True)
         why = f": {words}" if words else ""
         return Blame(end.index, f"failed with exit code {end.returncode}{why}", exit_code)

@@ -60,7 +60,7 @@ def inspection(path: Path) -> str:
     }
     return "\n".join(
         [*_columns(facts), "", "model"]
-        + [f"  {line}" for line in _columns({n: kind(a) for n, a in snapshot.model.items()})]
+        + [f"  {line}" for line in _columns(_kinds(snapshot.model))]
         + ["", "config"]
         + [f"  {key} = {value!r}" for key, value in _flat(state.get("config", {}))]
     )
@@ -83,6 +83,12 @@ def _config(where: Path, snapshot: Snapshot) -> Config:
     if "config" not in snapshot.state:
         raise CheckpointError(f"{where}: holds no config, so nothing says which data to use")
     return from_dict(snapshot.state["config"], source=str(where / "state.json"))
+
+
+def _kinds(arrays: Arrays) -> dict[str, str]:
+    """Name → dtype and shape, layer 2 before layer 13."""
+    names = sorted(arrays, key=lambda name: [part.zfill(8) for part in name.split(".")])
+    return {name: kind(arrays[name]) for name in names}
 
 
 def _totals(arrays: Arrays) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ddp.accuracy import count_correct
 from ddp.autograd.random import PhiloxGenerator, current_generator, use_generator
 from ddp.autograd.tensor import Tensor
 from ddp.build import Task, build_model, make_optimizer
@@ -26,7 +27,7 @@ from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 from ddp.parallel.layout import BLOCK, Segment
 from ddp.parallel.reducer import NonFinite
-from ddp.train import Replica, count_correct, earliest, sums_of_squares
+from ddp.train import Replica, earliest, sums_of_squares
 from tests.helpers.tasks import PartlyUsed, blobs, network, tables
 from tests.helpers.worlds import run_world
 

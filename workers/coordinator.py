@@ -43,7 +43,8 @@ def run(config: Config, listen: str, workers: int, out: Path, resume: bool) -> i
         coordination = Coordination(config, workers, out, resume, "zeromq", sys.stdout)
         server = Server(coordination, socket, config)
         server.install_signals()
-        coordination.announce(f"listening at {listen}, waiting for {workers} workers")
+        awaited = f"{workers} worker{'s' if workers != 1 else ''}"
+        coordination.announce(f"listening at {listen}, waiting for {awaited}")
         return report_end(coordination, server.serve())
     finally:
         context.destroy(linger=LINGER_MS)

@@ -19,6 +19,7 @@ class Pulse(Generic[Peer]):
         self.interval_s, self.limit_s = interval_s, limit_s
         self._heard_s: dict[Peer, float] = {}
         self._next_beat_s = float("-inf")
+        self._looked_s = float("inf")
 
     def heard(self, peer: Peer, now_s: float) -> None:
         self._heard_s[peer] = now_s
@@ -30,7 +31,14 @@ class Pulse(Generic[Peer]):
         self._heard_s.pop(peer, None)
 
     def silent(self, now_s: float) -> list[Peer]:
-        """The peers that have been silent for longer than the limit."""
+        """The peers that have been silent for longer than the limit.
+
+        To be asked often. When the last time is long ago we ourselves did not run (a suspended
+        job, a closed laptop): what was sent meanwhile has yet to be read, so nobody is blamed.
+        """
+        gap_s, self._looked_s = now_s - self._looked_s, now_s
+        if gap_s > self.limit_s / 2:
+            self._heard_s = {peer: at_s + gap_s for peer, at_s in self._heard_s.items()}
         return [peer for peer, at_s in self._heard_s.items() if now_s - at_s > self.limit_s]
 
     def is_due(self, now_s: float) -> bool:

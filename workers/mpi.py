@@ -30,6 +30,7 @@ BEAT_S = 1.0
 SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the config is known
 ABORT_GRACE_S = 3.0  # how long a rank lets rank 0 say what is wrong and abort
 FAREWELL_S = 2.0
+TURN_S = 0.2
 
 Prepare = Callable[[], tuple[Config, Path]]
 
@@ -120,7 +121,12 @@ def _session(
         watch.configure(setup)
         return world.communicator
 
-    return Session(link, join, stop)
+    return Session(link, join, stop, patience_s=_turn_s(world.rank))
+
+
+def _turn_s(rank: int) -> float:
+    """How long a rank waits before it says what others may have noticed too."""
+    return min(rank, 10) * TURN_S
 
 
 class Watch(threading.Thread):
@@ -157,5 +163,6 @@ class Watch(threading.Thread):
                 for peer in self._peers:
                     self._world.heartbeats.post(peer, [b""])
             for peer in self._pulse.silent(now_s):
+                time.sleep(_turn_s(self._world.rank))
                 _say(self._world, peer, self._pulse.silence())
                 abort(1)

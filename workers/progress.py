@@ -10,6 +10,8 @@ need neither a terminal nor time.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -44,9 +46,11 @@ class Progress:
         stream: TextIO,
         clock: Callable[[], float] = time.monotonic,
         columns: Callable[[], int] = lambda: shutil.get_terminal_size().columns,
+        live: bool | None = None,
     ) -> None:
+        """`live`: draw one line over itself; unset: if the stream is a terminal."""
         self._stream, self._clock, self._columns = stream, clock, columns
-        self._live = stream.isatty()
+        self._live = stream.isatty() if live is None else live
         self._started_s = clock()
         self._first_step: int | None = None  # a resumed run does not begin at 0
         self._printed_s = -float("inf")
@@ -66,17 +70,22 @@ class Progress:
     def announce(self, text: str) -> None:
         """Print a line of its own, above the live one."""
         clear = REDRAW if self._line else ""
-        self._stream.write(f"{clear}{text}\n{self._line}")
-        self._stream.flush()
+        self._write(f"{clear}{text}\n{self._line}")
 
     def close(self) -> None:
         """Show how the run stands at the end and leave the cursor on a fresh line."""
         if self._latest is not None and self._latest is not self._shown:
             self._show(self._latest)
         if self._line:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._write("\n")
             self._line = ""
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # nobody reads any more (`| head`, a full disk): training goes on
+            silence(self._stream)
 
     def _pause_s(self, epoch: int) -> float:
         """How long after the last line this epoch's next one may come."""
@@ -89,10 +98,9 @@ class Progress:
         text = self._describe(standing, now_s - self._started_s)
         if self._live:
             self._line = text[: max(self._columns() - 1, 1)]
-            self._stream.write(REDRAW + self._line)
+            self._write(REDRAW + self._line)
         else:
-            self._stream.write(f"{text}\n")
-        self._stream.flush()
+            self._write(f"{text}\n")
         self._printed_s, self._printed_epoch = now_s, standing.epoch
         self._shown = standing
 
@@ -106,6 +114,12 @@ class Progress:
             left_s = elapsed_s * (s.total_steps - s.step) / (s.step - self._first_step)
             parts += [f"{s.samples / elapsed_s:,.0f} samples/s", f"{clock_text(left_s)} left"]
         return " | ".join(parts)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is written to a broken stream, now and when it is closed, go nowhere."""
+    with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def clock_text(seconds: float) -> str:

@@ -33,7 +33,7 @@ class Records:
     ) -> None:
         self._config, self._size, self._out, self._transport = config, size, out, transport
         self._stream, self._clock = stream, clock
-        self._progress = Progress(stream, clock)
+        self._progress = self._new_progress()
         self._log: MetricsLog | None = None
         self._started_s = clock()
         self._step = 0
@@ -42,6 +42,11 @@ class Records:
         self._train_loss: float | None = None
         self._evaluation: c.RecordEvaluation | None = None
         self._skipped = 0
+
+    def _new_progress(self) -> Progress:
+        # Open MPI gives a rank a terminal even where its own output goes to a file.
+        live = self._stream.isatty() and self._transport != "mpi"
+        return Progress(self._stream, self._clock, live=live)
 
     def start(self, snapshot: Snapshot | None, resume: bool) -> None:
         """Say where training begins. Nothing is written before all workers are ready."""
@@ -58,7 +63,7 @@ class Records:
         self._begin = begin
         self._log = MetricsLog(self._out, begin.step)
         self._started_s = self._clock()
-        self._progress = Progress(self._stream, self._clock)
+        self._progress = self._new_progress()
         plural = "s" if self._size != 1 else ""
         self.announce(
             f"training {self._config.name}: {begin.total_steps} steps, "

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,8 +65,16 @@ class Session:
     """One worker's part in one run."""
 
     def __init__(
-        self, link: Link, make_communicator: MakeCommunicator, stop: StopFlag | None = None
+        self,
+        link: Link,
+        make_communicator: MakeCommunicator,
+        stop: StopFlag | None = None,
+        patience_s: float = 0.0,
     ) -> None:
+        """`patience_s`: how long a failure here waits before it is told, in case another rank
+        fails for the same reason and ends all: one traceback is enough.
+        """
+        self._patience_s = patience_s
         self._link = link
         self._make_communicator = make_communicator
         self._stop = stop or StopFlag()
@@ -186,14 +195,16 @@ class Session:
         """Tell people and the coordinator why this worker cannot go on."""
         failed = describe_failure(error)
         if not isinstance(error, DdpError | SystemExit):
+            time.sleep(self._patience_s)
             traceback.print_exception(error)
             sys.stderr.flush()
         code = 2 if failed.by_user else 1
+        parting = w.Parting.ENDED if isinstance(error, CommError) else w.Parting.FAILED
         try:
             self._link.send(failed)
         except Exception:  # the coordinator cannot be told: tell whoever reads our output
             return w.Leave(code, w.Parting.ENDED, failed.cause)
-        return w.Leave(code, w.Parting.FAILED, failed.cause)
+        return w.Leave(code, parting, failed.cause)
 
 
 def describe_failure(error: BaseException) -> m.Failed:

@@ -48,8 +48,11 @@ def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONN
             leave = _take_part(context, coordinator, rank, connect_limit_s, stop)
     finally:
         context.destroy(linger=LINGER_MS)
-    if leave.parting is Parting.ENDED:
+    by_hand = rank is None
+    if leave.parting is Parting.ENDED or (by_hand and leave.reason):
         print(f"ddp: {leave.reason}", file=sys.stderr, flush=True)
+    elif by_hand:
+        print("the run was stopped" if leave.code else "the run is complete", flush=True)
     return leave.code
 
 
@@ -61,16 +64,20 @@ def _take_part(
     stop: StopFlag,
 ) -> Leave:
     member = secrets.token_hex(8)
-    listener = Listener(data_address(coordinator))
+    listener = Listener(data_address(coordinator, connect_limit_s))
     watch = Watch(context, coordinator, member, connect_limit_s)
     link = SocketLink(context, coordinator, member, watch)
 
     def join_mesh(setup: m.Setup) -> Communicator:
         watch.configure(setup)
+        if rank is None:
+            print(f"joined as rank {setup.rank} of {setup.size}", flush=True)
         mesh = listener.connect(setup.rank, setup.addresses, bytes.fromhex(setup.token))
         watch.on_end(mesh.cancel)
         return mesh
 
+    if rank is None:  # started by hand: somebody looks at this terminal
+        print(f"looking for the coordinator at {coordinator}", flush=True)
     session = Session(link, join_mesh, stop)
     watch.start()
     leave = session.run(listener.address, rank)
@@ -80,8 +87,11 @@ def _take_part(
     return leave
 
 
-def data_address(coordinator: str) -> str:
-    """Where this worker should listen for the others: the way it reaches the coordinator."""
+def data_address(coordinator: str, limit_s: float = CONNECT_LIMIT_S) -> str:
+    """Where this worker should listen for the others: the way it reaches the coordinator.
+
+    Raises ConfigError for what is no address, or a host that is unknown for `limit_s` seconds.
+    """
     parts = urlsplit(coordinator)
     if parts.scheme == "ipc":
         return "ipc://@"
@@ -94,12 +104,12 @@ def data_address(coordinator: str) -> str:
             f"the coordinator's address is {coordinator!r}: expected tcp://HOST:PORT, as in "
             "`ddp worker --coordinator tcp://127.0.0.1:5555`"
         )
-    return f"tcp://{_own_address(host, port)}:0"
+    return f"tcp://{_own_address(host, port, limit_s)}:0"
 
 
-def _own_address(host: str, port: int) -> str:
+def _own_address(host: str, port: int, limit_s: float) -> str:
     """This host's address on the route to `host`, found without sending anything."""
-    deadline_s = time.monotonic() + CONNECT_LIMIT_S
+    deadline_s = time.monotonic() + limit_s
     while True:
         try:
             with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as probe:
@@ -145,6 +155,7 @@ class SocketLink:
         if not self._socket.poll(round(timeout_s * 1000)):
             self._watch.check()
             return None
+        self._watch.heard()
         return m.coordinator_message(self._socket.recv_multipart())
 
     def close(self) -> None:
@@ -173,6 +184,10 @@ class Watch(threading.Thread):
         self._pulse.interval_s = cluster["heartbeat_s"]
         self._pulse.limit_s = cluster["heartbeat_timeout_s"]
 
+    def heard(self) -> None:
+        """The coordinator has sent something, on either connection."""
+        self._pulse.heard("coordinator", time.monotonic())
+
     def on_end(self, call: Callable[[CommError], None]) -> None:
         """Call `call` with the reason when the run ends under us."""
         self._on_end = call
@@ -197,7 +212,7 @@ class Watch(threading.Thread):
             if self._pulse.is_due(now_s):
                 socket.send_multipart(m.to_frames(m.Beat()))
             if socket.poll(100):
-                self._pulse.heard("coordinator", now_s)
+                self.heard()
                 self._take(socket.recv_multipart())
             while changes.poll(0):
                 event = recv_monitor_message(changes)["event"]

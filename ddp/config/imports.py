@@ -85,7 +85,8 @@ def _import_module(name: str, spec: str, key: str) -> Any:
             raise  # the module exists; something it needs does not
         parent, _, last = missing.rpartition(".")
         hint = _nearest(last, _submodules(parent), prefix=f"{parent}." if parent else "")
-        raise ConfigError(f"'{key}' is '{spec}': there is no module '{missing}'{hint}") from None
+        where = hint or f", neither in the working directory ({here}) nor installed"
+        raise ConfigError(f"'{key}' is '{spec}': there is no module '{missing}'{where}") from None
 
 
 def _submodules(parent: str) -> Iterable[str]:
@@ -94,5 +95,5 @@ def _submodules(parent: str) -> Iterable[str]:
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f" (did you mean '{prefix}{near[0]}'?)" if near else ""

@@ -235,3 +235,12 @@ def test_however_they_end_a_failure_ends_everybody_and_one_is_to_blame(
         assert state.running == set()
         assert state.blame is not None
         assert state.exit_code in (1, 2)
+
+
+def test_a_worker_that_finds_the_coordinator_silent_is_not_the_one_to_blame() -> None:
+    state = run_of_three()
+    said = "the coordinator at ipc://@x has been silent for 10 s"
+    state.handle(ended(W0, 1, now_s=0.0, words=f"ddp: {said}"))
+    state.handle(Tick(SETTLE_S))
+    assert state.blame is not None
+    assert (state.blame.cause, state.blame.is_verdict) == (said, True)

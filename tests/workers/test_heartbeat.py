@@ -36,8 +36,20 @@ def test_a_word_ends_the_silence() -> None:
     beats.heard("a", 0.0)
     assert beats.silent(10.5) == ["a"]
     beats.heard("a", 11.0)
+    assert beats.silent(15.0) == []
+    assert beats.silent(19.0) == []
     assert beats.silent(21.0) == []
     assert beats.silent(21.1) == ["a"]
+
+
+def test_nobody_is_blamed_for_a_time_in_which_we_did_not_run_ourselves() -> None:
+    beats = pulse()
+    beats.heard("a", 0.0)
+    assert beats.silent(1.0) == []
+    assert beats.silent(3600.0) == []  # suspended for an hour, and "a" perhaps with us
+    assert beats.silent(3604.0) == []
+    assert beats.silent(3608.0) == []
+    assert beats.silent(3609.1) == ["a"]
 
 
 def test_a_peer_never_heard_of_is_not_silent() -> None:
