@@ -13,11 +13,13 @@ Rules.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 import numpy as np
 
+from ddp.autograd.anomaly import guarded, is_anomaly_enabled
 from ddp.autograd.grad_mode import enable_grad, no_grad
 from ddp.autograd.hook_calls import (
     Gradient,
@@ -66,10 +68,44 @@ def walk(
     dependencies = _count_dependencies(root)
     if leaves is not None:
         dependencies = _restrict(dependencies, captured.keys() | leaves)
-    formula = recorded_gradients if create_graph else None
+    formula: Formula | None = _recorded if create_graph else None
+    if is_anomaly_enabled():
+        formula = guarded(formula or _plain)
     recording = enable_grad() if create_graph else no_grad()
-    with recording, np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
-        _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
+    outer, _walks.innermost = _walks.innermost, dependencies
+    try:
+        with recording, np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
+            _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
+    finally:
+        _walks.innermost = outer
+
+
+class _Walks(threading.local):
+    """The nodes that the walk under way on this thread may run."""
+
+    innermost: dict[Node, int] | None = None
+
+
+_walks = _Walks()
+
+
+def current_walk() -> dict[Node, int]:
+    """The nodes that the walk under way may run: an object of its own for each walk."""
+    if _walks.innermost is None:
+        raise RuntimeError("no backward pass is under way on this thread")
+    return _walks.innermost
+
+
+def _plain(node: Node, dys: list[Gradient]) -> Gradients:
+    if node._saved:
+        node._check_saved()
+    return node.backward(*dys)
+
+
+def _recorded(node: Node, dys: list[Gradient]) -> Gradients:
+    if node._saved:
+        node._check_saved()
+    return recorded_gradients(node, dys)
 
 
 def _run(
@@ -86,7 +122,7 @@ def _run(
     arrived: dict[Node, list[Gradient]] = {}
     while ready:
         _, node, dys = heappop(ready)
-        gradients = _apply(node, dys, retain_graph, captured, formula)
+        gradients = _apply(node, dys, retain_graph, captured, formula, dependencies)
         for (target, output_nr), gradient in zip(node.next_functions, gradients, strict=False):
             if target is None:
                 continue
@@ -116,20 +152,29 @@ def _apply(
     retain_graph: bool,
     captured: Captured,
     formula: Formula | None,
+    dependencies: dict[Node, int],
 ) -> Gradients:
     """Run one node: hooks and captures, its formula, hooks."""
     hooks = node._hooks
+    given = dys
     if hooks is not None:
         dys = run_tensor_hooks(hooks, dys)
     if captured and node in captured:
-        _capture(captured[node], dys)
+        # As PyTorch has it: where the walk ends, what the hooks made of it; before them elsewhere.
+        goes_on = any(target in dependencies for target, _ in node.next_functions)
+        _capture(captured[node], given if goes_on else dys)
+        if not goes_on:
+            return (None,) * len(node.next_functions)
     if hooks is not None and hooks.before:
         dys = run_before_hooks(hooks.before, dys)
     if dys[0] is None and not node._takes_undefined and all(dy is None for dy in dys):
         return (None,) * len(node.next_functions)
-    if node._saved:
-        node._check_saved()
-    gradients = node.backward(*dys) if formula is None else formula(node, dys)
+    if formula is None:
+        if node._saved:
+            node._check_saved()
+        gradients = node.backward(*dys)
+    else:
+        gradients = formula(node, dys)
     if not retain_graph:
         node._release()
     if hooks is not None and hooks.after:

@@ -36,6 +36,7 @@ from ddp.autograd.grad_mode import is_grad_enabled, mode, no_grad
 from ddp.autograd.node import FREED, NO_EDGE, Array, Edge, Gradients, Node, edge, refuse_changed
 from ddp.autograd.ops.reduce import sum_to
 from ddp.autograd.tensor import Tensor, view_of, wrap
+from ddp.autograd.watch import Watch
 
 
 class FunctionCtx(Node):
@@ -54,12 +55,18 @@ class FunctionCtx(Node):
     def __init__(self) -> None:
         super().__init__(())
         self._materialize_grads = True
+        self._metadata: dict[str, Any] = {}
         self._to_save: tuple[Tensor | None, ...] = ()
         self._non_differentiable: tuple[Tensor, ...] = ()
         self._dirty: tuple[Tensor, ...] = ()
         self._argument_shapes: list[tuple[int, ...] | None] = []  # None: not a tensor
         self._output_specs: list[tuple[tuple[int, ...], Dtype] | None] = []
         self._differentiable: list[bool] = []  # per output
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Where anomaly detection keeps the trace of the forward pass."""
+        return self._metadata
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors, inputs or outputs, for `saved_tensors`; None holds a place."""
@@ -77,13 +84,16 @@ class FunctionCtx(Node):
         if self._saved is FREED:
             self._check_saved()
         for tensor, version, _ in self._saved:
-            if tensor is not None and tensor._version != version:
+            if isinstance(tensor, Tensor) and tensor._version != version:
                 source = tensor._edge or NO_EDGE
                 refuse_changed(tensor.array, source, tensor._version, version, self._was_watched)
         return tuple([self._with_place(tensor, nr) for tensor, _, nr in self._saved])
 
-    def _with_place(self, tensor: Tensor | None, output_nr: int | None) -> Tensor | None:
+    def _with_place(
+        self, kept: Tensor | PackedTensor | None, output_nr: int | None
+    ) -> Tensor | None:
         """A saved output gets its place in the graph when asked for: kept, it would be a cycle."""
+        tensor = kept.unpack() if isinstance(kept, PackedTensor) else kept
         if tensor is None or output_nr is None or not self._differentiable[output_nr]:
             return tensor
         output = tensor.detach()
@@ -155,11 +165,14 @@ class FunctionCtx(Node):
     def _keep(self, outputs: Sequence[Any]) -> None:
         """Save what `save_for_backward` named, without referring to the outputs themselves."""
         output_nrs = {id(output): output_nr for output_nr, output in enumerate(outputs)}
-        saved: list[tuple[Tensor | None, int, int | None]] = []
+        saved: list[tuple[Tensor | PackedTensor | None, int, int | None]] = []
+        watch = mode.watch
         for tensor in self._to_save:
             output_nr = output_nrs.get(id(tensor))
             if tensor is None:
                 saved.append((None, 0, None))
+            elif watch is not None and watch.pack is not None:
+                saved.append((PackedTensor(tensor, output_nr is None, watch), 0, output_nr))
             else:
                 saved.append((_alias(tensor, output_nr is None), tensor._version, output_nr))
         self._saved = tuple(saved)
@@ -170,6 +183,22 @@ def _is_expandable(shape: tuple[int, ...], larger: tuple[int, ...]) -> bool:
     return len(shape) <= len(larger) and all(
         length in (1, wide) for length, wide in zip(reversed(shape), reversed(larger), strict=False)
     )
+
+
+class PackedTensor:
+    """A saved tensor whose values a pack hook keeps, and its place in the graph."""
+
+    def __init__(self, tensor: Tensor, with_history: bool, watch: Watch) -> None:
+        self.values = watch.packed(tensor.detach())
+        self.edge = edge(tensor) if with_history else NO_EDGE
+
+    def unpack(self) -> Tensor:
+        """The tensor again, at its place."""
+        assert self.values is not None
+        tensor = self.values.unpack().detach()
+        if self.edge[0] is not None:
+            tensor._edge, tensor._requires_grad = self.edge, True
+        return tensor
 
 
 def _alias(tensor: Tensor, with_history: bool) -> Tensor:
@@ -269,6 +298,8 @@ def _result(ctx: FunctionCtx, args: tuple[Any, ...], value: Any, recorded: bool)
 def _connect(ctx: FunctionCtx, edges: tuple[Edge, ...], outputs: Sequence[Any]) -> None:
     """Make `ctx` the node of the outputs that take gradients."""
     ctx.next_functions = edges
+    if mode.watch is not None:
+        ctx._metadata = mode.watch.notes()
     ctx._num_outputs = len(outputs)
     for output_nr, output in enumerate(outputs):
         if not isinstance(output, Tensor):

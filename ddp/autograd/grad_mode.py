@@ -32,6 +32,11 @@ class _Mode(threading.local):
         self.enabled = (self.watch or True) if enabled else False
         self.inference = inference
 
+    def look(self, watch: Any) -> None:
+        """Have what is recorded watched by `watch`, or by nobody."""
+        self.watch = watch
+        self.switch(self.enabled is not False, self.inference)
+
 
 mode = _Mode()
 

@@ -65,6 +65,6 @@ def saved_attribute(node: Node, name: str) -> Any:
             if node._saved is FREED:
                 node._check_saved()
             return saved_tensors(node)[list(node.saves).index(wanted)]
-        if wanted in getattr(type(node), "__slots__", ()):
+        if any(wanted in vars(base).get("__slots__", ()) for base in type(node).__mro__):
             return getattr(node, wanted)
     raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
