@@ -81,3 +81,10 @@ from ddp.nn.pooling import MaxPool1d as MaxPool1d
 from ddp.nn.recurrent import GRU as GRU
 from ddp.nn.recurrent import LSTM as LSTM
 from ddp.nn.recurrent import RNN as RNN
+from ddp.nn.resampling import PixelShuffle as PixelShuffle
+from ddp.nn.resampling import PixelUnshuffle as PixelUnshuffle
+from ddp.nn.resampling import Upsample as Upsample
+from ddp.nn.resampling import UpsamplingBilinear2d as UpsamplingBilinear2d
+from ddp.nn.resampling import UpsamplingNearest2d as UpsamplingNearest2d
+from ddp.nn.transformer import TransformerEncoder as TransformerEncoder
+from ddp.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from itertools import groupby
 from operator import index as as_index
 from typing import Any, Self
 
@@ -137,6 +138,18 @@ class ModuleList(_Listed):
     @classmethod
     def _of(cls, items: list[tuple[str, Any]]) -> Any:
         return cls(module for _, module in items)
+
+    def __repr__(self) -> str:
+        """Neighbours that print alike are one entry: `(0-2): 3 x Linear(...)`."""
+        lines = []
+        for text, alike in groupby(enumerate(map(repr, self)), key=lambda entry: entry[1]):
+            places = [place for place, _ in alike]
+            first, last = places[0], places[-1]
+            label = f"({first}): " if first == last else f"({first}-{last}): {len(places)} x "
+            lines.append(label + text.replace("\n", "\n  "))
+        if not lines:
+            return f"{type(self).__name__}()"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
 class ModuleDict(Module):

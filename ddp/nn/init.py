@@ -7,13 +7,17 @@ Bounds are computed as PyTorch computes them (float64), so the same seed gives t
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ddp.autograd.node import Array
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor
 from ddp.nn.parameter import overwrite
+
+Shape = tuple[int, ...]
 
 _GAINS = {
     **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0),
@@ -123,6 +127,120 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
     fan = fans(tensor)[0 if mode.lower() == "fan_in" else 1]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: RandomSource | None = None,
+) -> Tensor:
+    """N(mean, std²) within [a, b]: values outside are drawn again.
+
+    Where less than 30 % would lie inside, uniform candidates are taken with the density's odds.
+    """
+    generator = current_generator() if generator is None else generator
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn(
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of "
+            "values may be incorrect.",
+            stacklevel=2,
+        )
+    inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
+    draw = _inside_of_normal if inside > 0.3 else _inside_of_uniform
+    return _fill(tensor, draw(tensor.shape, mean, std, a, b, generator))
+
+
+def _normal_cdf(x: float) -> float:
+    return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+
+
+def _inside_of_normal(
+    shape: Shape, mean: float, std: float, a: float, b: float, generator: RandomSource
+) -> Array:
+    def draw() -> Array:
+        return generator.normal(shape) * np.float32(std) + np.float32(mean)
+
+    values = draw()
+    while (outside := (values < np.float32(a)) | (values > np.float32(b))).any():
+        values = np.where(outside, draw(), values)
+    return values
+
+
+def _inside_of_uniform(
+    shape: Shape, mean: float, std: float, a: float, b: float, generator: RandomSource
+) -> Array:
+    highest = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def draw() -> tuple[Array, Array]:
+        """Candidates, and which of them are refused."""
+        candidates = generator.uniform(shape, a, b)
+        log_density = ((candidates - np.float32(mean)) / np.float32(std)) ** 2 * np.float32(-0.5)
+        with np.errstate(divide="ignore"):
+            odds = np.log(generator.uniform(shape))
+        return candidates, odds > log_density - np.float32(highest)
+
+    values, pending = draw()
+    while pending.any():
+        candidates, refused = draw()
+        values = np.where(pending, candidates, values)
+        pending &= refused
+    return values
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix; 2-D tensors only."""
+    if tensor.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight that hands its input channels on, as many as there are."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if tensor.shape[0] % groups:
+        raise ValueError("dim 0 must be divisible by groups")
+    per_group = tensor.shape[0] // groups
+    centre = tuple([size // 2 for size in tensor.shape[2:]])
+    values = np.zeros(tensor.shape, tensor.dtype)
+    for group in range(groups):
+        for channel in range(min(per_group, tensor.shape[1])):
+            values[(group * per_group + channel, channel, *centre)] = 1
+    return _fill(tensor, values)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: RandomSource | None = None) -> Tensor:
+    """A matrix (out, all the rest) with orthonormal rows or columns, times `gain`.
+
+    Saxe et al., arXiv:1312.6120.
+    """
+    if tensor.ndim < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    if tensor.numel() == 0:
+        return tensor
+    generator = current_generator() if generator is None else generator
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    flat = generator.normal((rows, columns))
+    q, r = np.linalg.qr(flat.T if rows < columns else flat)
+    q = q * np.sign(np.diag(r))
+    return _fill(tensor, (q.T if rows < columns else q).reshape(tensor.shape) * np.float32(gain))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: RandomSource | None = None
+) -> Tensor:
+    """N(0, std²) with the fraction `sparsity` of every column zero; 2-D tensors only."""
+    if tensor.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    rows, columns = tensor.shape
+    normal_(tensor, 0.0, std, generator)
+    for column in range(columns):
+        order = current_generator().permutation(rows)  # PyTorch's default, whatever was given
+        tensor.array[order[: math.ceil(sparsity * rows)], column] = 0
+    return tensor
 
 
 def default_weight_and_bias_(

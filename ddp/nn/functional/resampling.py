@@ -1,0 +1,105 @@
+"""Other sizes of images as functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ddp.autograd.ops import resample
+from ddp.autograd.tensor import Tensor
+
+# mode → how many axes follow (N, C)
+LINEAR_AXES = {"linear": 1, "bilinear": 2}
+
+
+def interpolate(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """(N, C, L) or (N, C, H, W) in another size: `size`, or the old one times `scale_factor`.
+
+    `mode` is "nearest", "linear" (3-D input) or "bilinear" (4-D). `align_corners` puts the centres
+    of the corners, rather than their outer edges, in the same place.
+    """
+    if mode not in ("nearest", *LINEAR_AXES):
+        raise NotImplementedError(f"interpolate: mode '{mode}' is not available")
+    if mode == "nearest" and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear "
+            "| bicubic | trilinear"
+        )
+    axes = input.ndim - 2
+    if axes not in (1, 2) or LINEAR_AXES.get(mode, axes) != axes:
+        raise NotImplementedError(
+            "Input Error: Only 3D and 4D input Tensors supported (got "
+            f"{input.ndim}D) for the modes: nearest | linear | bilinear (got {mode})"
+        )
+    sizes, factors = _sizes_and_factors(input, size, scale_factor)
+    if recompute_scale_factor:
+        factors = [None] * axes
+    weights = []
+    for old, new, factor in zip(input.shape[2:], sizes, factors, strict=True):
+        if min(old, new) < 1:
+            raise RuntimeError(
+                "Input and output sizes should be greater than 0, but got input "
+                f"{list(input.shape[2:])} and output {sizes}"
+            )
+        scale = old / new if factor is None else 1.0 / factor
+        if mode == "nearest":
+            matrix = resample.nearest_weights(old, new, scale)
+        else:
+            if align_corners:
+                scale = (old - 1) / (new - 1) if new > 1 else 0.0
+            matrix = resample.linear_weights(old, new, scale, bool(align_corners))
+        weights.append(matrix.astype(input.dtype))
+    kind = {"nearest": "UpsampleNearest", "linear": "UpsampleLinear"}.get(mode, "UpsampleBilinear")
+    return resample.interpolate(input, weights, kind)
+
+
+def _sizes_and_factors(
+    input: Tensor, size: int | Sequence[int] | None, scale_factor: float | Sequence[float] | None
+) -> tuple[list[int], list[float | None]]:
+    """The new size of every axis, and the factor it was given by, or None."""
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    axes = input.ndim - 2
+    given = size if size is not None else scale_factor
+    values = [given] * axes if isinstance(given, (int, float)) else list(given or ())
+    if len(values) != axes:
+        name = "size" if size is not None else "scale_factor"
+        raise ValueError(
+            f"Input and {name} must have the same number of spatial dimensions, but got input with "
+            f"spatial dimensions of {list(input.shape[2:])} and {name} of {given}"
+        )
+    if size is not None:
+        return [int(value) for value in values], [None] * axes
+    sizes = [math.floor(n * float(f)) for n, f in zip(input.shape[2:], values, strict=True)]
+    return sizes, [float(value) for value in values]
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(..., C·r², H, W) → (..., C, H·r, W·r) for r = upscale_factor (arXiv:1609.05158)."""
+    if input.ndim < 3 or upscale_factor < 1 or input.shape[-3] % upscale_factor**2:
+        raise RuntimeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            f"of upscale_factor, but got input of shape {list(input.shape)} and upscale_factor="
+            f"{upscale_factor}"
+        )
+    return resample.pixel_shuffle(input, upscale_factor)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(..., C, H·r, W·r) → (..., C·r², H, W) for r = downscale_factor."""
+    r = downscale_factor
+    if input.ndim < 3 or r < 1 or input.shape[-2] % r or input.shape[-1] % r:
+        raise RuntimeError(
+            "pixel_unshuffle expects height and width to be divisible by downscale_factor, but got "
+            f"input of shape {list(input.shape)} and downscale_factor={r}"
+        )
+    return resample.pixel_unshuffle(input, r)
