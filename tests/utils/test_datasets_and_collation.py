@@ -124,7 +124,7 @@ def test_collections_are_collated_member_by_member() -> None:
     assert default_collate(["a", "b"]) == ["a", "b"]
     pairs = default_collate([(1, "a"), (2, "b")])
     assert isinstance(pairs, list)
-    assert (pairs[0].tolist(), pairs[1]) == ([1, 2], ["a", "b"])
+    assert (pairs[0].tolist(), pairs[1]) == ([1, 2], ("a", "b"))
     named = default_collate([Point(1, 2), Point(3, 4)])
     assert isinstance(named, Point)
     assert (named.x.tolist(), named.y.tolist()) == ([1, 3], [2, 4])
@@ -135,7 +135,7 @@ def test_collections_are_collated_member_by_member() -> None:
 
 REFUSED: list[tuple[list[Any], type[Exception], str]] = [
     ([None], TypeError, "numbers, dicts or lists; found <class 'NoneType'>"),
-    ([np.array(["a"])], TypeError, "found U1"),
+    ([np.array(["a"])], TypeError, "found <U1"),
     ([[1], [1, 2]], RuntimeError, "each element in list of batch should be of equal size"),
     ([np.ones(2), np.ones(3)], RuntimeError, r"got \[2\] at entry 0 and \[3\] at entry 1"),
 ]

@@ -16,11 +16,11 @@ from ddp.autograd.tensor import Tensor
 NOT_NUMBERS = "SUOaV"  # NumPy's kinds of text, objects and records
 
 
-def default_collate(batch: list[Any]) -> Any:
+def default_collate(batch: Sequence[Any]) -> Any:
     """A batch with the samples along a new first axis; dicts, tuples and lists member by member.
 
     Tensors, arrays and NumPy numbers keep their dtype; Python floats become float64, integers
-    int64. Strings stay a list; a tuple becomes a list, as in PyTorch. TypeError for anything else,
+    int64. Strings stay as they are; a tuple becomes a list, as in PyTorch. TypeError for anything else,
     RuntimeError for samples that differ in size.
     """
     first = batch[0]
@@ -28,7 +28,7 @@ def default_collate(batch: list[Any]) -> Any:
         return _stacked(batch)
     if isinstance(first, np.ndarray):
         if first.dtype.kind in NOT_NUMBERS:
-            raise _cannot_collate(first.dtype.str.lstrip("<>=|"))
+            raise _cannot_collate(first.dtype)
         return _stacked([as_tensor(array) for array in batch])
     if isinstance(first, np.number | np.bool_):
         return tensor(np.array(batch))
@@ -44,7 +44,7 @@ def default_collate(batch: list[Any]) -> Any:
         if len({len(sample) for sample in batch}) > 1:
             raise RuntimeError("each element in list of batch should be of equal size")
         columns = zip(*batch, strict=True)
-        return _rebuilt_sequence(first, [default_collate(list(column)) for column in columns])
+        return _rebuilt_sequence(first, [default_collate(column) for column in columns])
     raise _cannot_collate(type(first))
 
 
@@ -60,7 +60,7 @@ def default_convert(data: Any) -> Any:
     return data
 
 
-def _stacked(tensors: list[Tensor]) -> Tensor:
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     for position, member in enumerate(tensors):
         if member.shape != tensors[0].shape:
             raise RuntimeError(
