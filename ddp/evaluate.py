@@ -55,9 +55,15 @@ def evaluate(
     return results
 
 
+def exact_sum(values: Iterable[float]) -> float:
+    """The sum of finite values, rounded once, whatever their order; NaN if one is not finite."""
+    terms = list(values)
+    return math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan
+
+
 def summarize(results: Sequence[BatchResult]) -> tuple[float, float | None]:
     """The mean loss and the share of right answers (None: not a classification)."""
     samples = sum(result.samples for result in results)
     correct = [result.correct for result in results if result.correct is not None]
-    loss = math.fsum(result.loss * result.samples for result in results) / samples
+    loss = exact_sum(result.loss * result.samples for result in results) / samples
     return loss, sum(correct) / samples if correct else None

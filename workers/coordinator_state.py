@@ -25,7 +25,7 @@ from enum import Enum
 from ddp.comm.communicator import Array
 from ddp.config import Config, to_dict
 from ddp.data.order import steps_per_epoch
-from ddp.evaluate import summarize
+from ddp.evaluate import exact_sum, summarize
 from ddp.optim.schedule import learning_rate
 from workers import messages as m
 from workers import roster, verdict
@@ -337,7 +337,7 @@ class CoordinatorState:
     def _entry(self, norm: float, apply: bool) -> RecordStep:
         """What the ledger says of the step that is now decided."""
         shards = verdict.all_shards(self.by_rank)
-        loss = verdict.exact_sum(shard.loss * shard.samples for shard in shards)
+        loss = exact_sum(shard.loss * shard.samples for shard in shards)
         samples = sum(shard.samples for shard in shards)
         correct = [shard.correct for shard in shards if shard.correct is not None]
         if self.step % self._epoch_steps == 0:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from ddp.build import text_after
 from ddp.checkpoint import Snapshot, fingerprint
 from ddp.config import Config, to_dict
 from ddp.metrics import MetricsLog, Summary, read_summary, write_summary

@@ -7,8 +7,9 @@ of the reports nor on who computed what.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from ddp.evaluate import exact_sum
 from ddp.train import ShardResult
 from workers import messages as m
 from workers.roster import Worker
@@ -25,12 +26,6 @@ def global_norm(workers: Sequence[Worker]) -> float:
     arrays = [worker.sums_of_squares for worker in workers if worker.sums_of_squares is not None]
     squares = [square for array in arrays for square in array.tolist()]
     return math.sqrt(exact_sum(squares))
-
-
-def exact_sum(values: Iterable[float]) -> float:
-    """The sum of finite values, rounded once; NaN if one is not finite."""
-    terms = list(values)
-    return math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan
 
 
 def clip_coefficient(norm: float, max_norm: float | None) -> float:

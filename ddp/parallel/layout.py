@@ -14,7 +14,7 @@ All positions are counted in elements (float32, 4 bytes).
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,9 +103,17 @@ def blocks(segments: Sequence[Segment]) -> list[Segment]:
 def slice_bucket(bucket: Bucket, size: int) -> tuple[tuple[Segment, ...], ...]:
     """The blocks of `bucket` that each of `size` ranks owns: consecutive; maybe none."""
     pieces = blocks(bucket.segments)
-    ends = [piece.flat_stop - bucket.start for piece in pieces]
-    cuts = [bisect_right(ends, bucket.size * rank / size) for rank in range(size)]
+    borders = [0, *(piece.flat_stop - bucket.start for piece in pieces)]
+    cuts = [_nearest(borders, bucket.size * rank / size) for rank in range(size)]
     return tuple(tuple(pieces[lo:hi]) for lo, hi in pairwise([*cuts, len(pieces)]))
+
+
+def _nearest(borders: Sequence[int], target: float) -> int:
+    """Which of the ascending `borders` is nearest to `target`; the lower one of two."""
+    above = bisect_left(borders, target)
+    if above and target - borders[above - 1] <= borders[above] - target:
+        return above - 1
+    return above
 
 
 def extent(owned: Sequence[Segment], bucket: Bucket) -> slice:

@@ -84,3 +84,9 @@ def test_a_large_parameter_is_shared_evenly() -> None:
     placed, _ = lay_out([64 * BLOCK], [0])
     (bucket,) = plan_buckets(placed, 1, 1)
     assert [len(part) for part in slice_bucket(bucket, 4)] == [16, 16, 16, 16]
+
+
+def test_two_blocks_are_shared_by_two_ranks() -> None:
+    placed, _ = lay_out([BLOCK + 4000], [0])
+    (bucket,) = plan_buckets(placed, 1, 1)
+    assert [len(part) for part in slice_bucket(bucket, 2)] == [1, 1]
