@@ -400,7 +400,6 @@ class Methods:
 
     uniform_ = sampling.uniform_
     normal_ = sampling.normal_
-    log_normal_ = sampling.log_normal_
     exponential_ = sampling.exponential_
     cauchy_ = sampling.cauchy_
     geometric_ = sampling.geometric_

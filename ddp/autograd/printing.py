@@ -114,7 +114,8 @@ def _nested(array: Array, indent: int, abbreviated: bool, element: _Element) -> 
         return element.text(array[()])
     rows = _visible(array, abbreviated)
     if array.ndim == 1:
-        return _line(["..." if row is None else element.text(row) for row in rows], indent, element)
+        texts = [" ..." if row is None else element.text(row) for row in rows]
+        return _line(texts, indent, element.width)
     parts = [
         "..." if row is None else _nested(row, indent + 1, abbreviated, element) for row in rows
     ]
@@ -129,9 +130,9 @@ def _visible(array: Array, abbreviated: bool) -> list[Any]:
     return list(array)
 
 
-def _line(texts: list[str], indent: int, element: _Element) -> str:
+def _line(texts: list[str], indent: int, width: int) -> str:
     """Innermost brackets, broken into as many lines as `linewidth` asks for."""
-    per_line = max(1, (_options.linewidth - indent) // (element.width + 2))
+    per_line = max(1, (_options.linewidth - indent) // (width + 2))
     lines = [", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 

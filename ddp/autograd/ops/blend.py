@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops import arithmetic, rounding
 from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
@@ -128,8 +129,29 @@ def positive(x: Tensor) -> Tensor:
 def copysign(a: Tensor, b: Operand) -> Tensor:
     """|a| with b's sign."""
     a, b = operands(a, b)
-    sign = wrap(np.copysign(np.ones((), a.array.dtype), b.array))
-    return a.abs() * sign
+    dtype = to_floating(a.dtype)
+    a, b = to(a, dtype), to(b, dtype)
+    y = combine(np.copysign, a, b)
+    if node := CopysignBackward0.record(y, a, b):
+        node.b_shape = b.array.shape
+        node.save(a, y)
+    return y
+
+
+class CopysignBackward0(Node):
+    """da = dy, with the sign turned where a's was; 0 where a is 0.  db = 0."""
+
+    __slots__ = ("b_shape",)
+
+    b_shape: tuple[int, ...]
+
+    def backward(self, dy: Array) -> Gradients:
+        a, y = self.saved
+        turned = np.sign(a) * np.sign(y)
+        return (
+            unbroadcast(dy * turned, a.shape) if self.needs(0) else None,
+            np.zeros(self.b_shape, dy.dtype) if self.needs(1) else None,
+        )
 
 
 def heaviside(x: Tensor, values: Tensor) -> Tensor:

@@ -169,8 +169,8 @@ _DIGAMMA_TAIL = (
 
 def _digamma(x: float) -> float:
     """ψ(x) = Γ'(x) / Γ(x): shifted up to x > 10, then the asymptotic series."""
-    if x == 0:
-        return math.copysign(math.inf, -x)
+    if x == 0 or math.isinf(x):
+        return math.nan if x == -math.inf else math.copysign(math.inf, x if x else -x)
     if x < 0:
         return math.nan if x == math.floor(x) else _digamma(1 - x) - math.pi / math.tan(math.pi * x)
     shift = 0.0
@@ -186,10 +186,20 @@ def _digamma(x: float) -> float:
 
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
     """y = ln (x / (1 - x)), x held within [eps, 1 - eps] if `eps` is given."""
-    x = x if eps is None else clamp(x, eps, 1 - eps)
-    return log(x / (1 - x))
+    inside = x if eps is None else clamp(x, eps, 1 - eps)
+    return pointwise(LogitBackward0, lambda array: np.log(array / (1 - array)), inside)
 
 
+class LogitBackward0(OfInput):
+    """dx = dy / (x · (1 - x)); NaN outside of [0, 1]."""
+
+    __slots__ = ()
+
+    def slope(self, x: Array) -> Array:
+        return np.where((x < 0) | (x > 1), x.dtype.type(np.nan), 1 / ((x + 0) * (1 - x)))
+
+
+@quietly
 def xlogy(a: Operand, b: Operand) -> Tensor:
     """y = a · ln b, and 0 where a is 0 (but NaN where b is NaN)."""
     a, b = operands(a, b)

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from ddp.autograd.dtypes import as_dtype
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.join import cat, stack
-from ddp.autograd.ops.shape import expand, reshape, transpose
+from ddp.autograd.ops.shape import expand, reshape
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -80,8 +80,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     ]
     if not swapped:
         return tuple(grids)
-    first, second, *rest = [transpose(grid, 0, 1) for grid in grids]
-    return second, first, *rest
+    second, first, *rest = grids
+    return first, second, *rest
 
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:

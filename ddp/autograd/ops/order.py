@@ -199,7 +199,9 @@ def unique_consecutive(x: Tensor, return_inverse: bool = False, return_counts: b
 
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2 … occurs in a 1-D tensor of integers, or the sum of its weights."""
-    if x.array.ndim != 1 or x.array.dtype.kind not in "ui" or (x.array < 0).any():
+    if x.array.dtype.kind not in "ui":
+        raise NotImplementedError(f'"bincount_cpu" not implemented for {x.dtype}')
+    if x.array.ndim != 1 or (x.array < 0).any():
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is None:
         return wrap(np.bincount(x.array, None, minlength).astype(np.int64))

@@ -57,10 +57,10 @@ class TruncBackward0(Flat):
 
 
 def sign(x: Tensor) -> Tensor:
-    """-1, 0 or 1."""
+    """-1, 0 or 1; 0 for NaN."""
     if x.array.dtype.kind != "f":
         return wrap(x.array.copy() if x.array.dtype.kind == "b" else np.sign(x.array))
-    return flat(SignBackward0, np.sign, x)
+    return flat(SignBackward0, lambda array: np.sign(np.nan_to_num(array)), x)
 
 
 class SignBackward0(Flat):
@@ -74,6 +74,7 @@ def signbit(x: Tensor) -> Tensor:
     return wrap(np.signbit(x.array) if x.array.dtype.kind == "f" else np.asarray(x.array < 0))
 
 
+@quietly
 def frac(x: Tensor) -> Tensor:
     """y = x - trunc x, with x's sign."""
     y = wrap(x.array - np.trunc(x.array))

@@ -61,13 +61,6 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Source = N
     return copy_(x, wrap(values * x.dtype.type(std) + x.dtype.type(mean)))
 
 
-def log_normal_(x: Tensor, mean: float = 1, std: float = 2, *, generator: Source = None) -> Tensor:
-    """x = e to the power of a normal value."""
-    _require_floating("log_normal_cpu", x)
-    values = draw_normal(x.shape, x.dtype, generator)
-    return copy_(x, wrap(np.exp(values * x.dtype.type(std) + x.dtype.type(mean))))
-
-
 def exponential_(x: Tensor, lambd: float = 1, *, generator: Source = None) -> Tensor:
     """x = exponential with the rate `lambd`."""
     _require_floating("exponential_", x)
@@ -92,7 +85,7 @@ def geometric_(x: Tensor, p: float, *, generator: Source = None) -> Tensor:
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     unit = (generator or current_generator()).uniform64(x.shape)
-    return copy_(x, wrap(np.ceil(np.log1p(-unit) / math.log1p(-p))))
+    return copy_(x, wrap(np.ceil(np.log(unit) / math.log1p(-p))))
 
 
 def bernoulli_(x: Tensor, p: float | Tensor = 0.5, *, generator: Source = None) -> Tensor:

@@ -18,7 +18,7 @@ from ddp.autograd.ops.moments import norm, std, var
 from ddp.autograd.ops.order import Sorted, sort
 from ddp.autograd.ops.reduce import Dim, Reduction, amax, amin, as_axes, as_axis, mean
 from ddp.autograd.ops.reduce import sum as total
-from ddp.autograd.ops.select import clamp, masked_fill
+from ddp.autograd.ops.select import clamp, masked_fill, where
 from ddp.autograd.ops.shape import reshape
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -28,11 +28,12 @@ def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """y = ln Σ eˣ over `dim`, without overflow."""
     x = floating(x)
     axes = as_axes(x, dim)
-    top = x.array.max(axis=axes, keepdims=True) if x.array.size else np.zeros(())
+    array = x.array.reshape(x.array.shape or 1)
+    top = array.max(axis=axes, keepdims=True) if array.size else np.zeros(())
     top = np.where(np.isfinite(top), top, x.array.dtype.type(0))
-    sums = np.exp(x.array - top).sum(axis=axes, keepdims=True)
+    sums = np.exp(array - top).sum(axis=axes, keepdims=True)
     y_array = np.log(sums) + top
-    y = wrap(y_array if keepdim else y_array.squeeze(axes))
+    y = wrap(y_array if keepdim and x.ndim else y_array.squeeze(axes))
     if node := LogsumexpBackward0.record(y, x):
         node.over(x, axes)
         node.save(x, y)
@@ -47,7 +48,7 @@ class LogsumexpBackward0(Reduction):
     def backward(self, dy: Array) -> Gradients:
         x, y = self.saved
         y = self.kept(y)
-        return (self.kept(dy) * np.exp(x - np.where(np.isinf(y), y.dtype.type(0), y)),)
+        return (self.kept(dy) * np.exp(x - y * np.isfinite(y)),)
 
 
 def cumprod(x: Tensor, dim: int) -> Tensor:
@@ -200,8 +201,7 @@ def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Every entry of the axis `dim` scaled down to a p-norm of at most `maxnorm`."""
     axis = as_axis(x, dim)
     norms = norm(x, p, [i for i in range(x.ndim) if i != axis], keepdim=True)
-    factor = clamp(maxnorm / (norms.detach() + 1e-7), max=1.0)
-    return x * factor
+    return x * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
 
 
 def diff(x: Tensor, n: int = 1, dim: int = -1) -> Tensor:

@@ -36,7 +36,7 @@ class AsinBackward0(OfInput):
     __slots__ = ()
 
     def slope(self, x: Array) -> Array:
-        return (1 - x * x) ** -0.5
+        return 1 / np.sqrt(1 - x * x)
 
 
 def acos(x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class AcosBackward0(OfInput):
     __slots__ = ()
 
     def slope(self, x: Array) -> Array:
-        return -((1 - x * x) ** -0.5)
+        return -1 / np.sqrt(1 - x * x)
 
 
 def atan(x: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class AsinhBackward0(OfInput):
     __slots__ = ()
 
     def slope(self, x: Array) -> Array:
-        return (x * x + 1) ** -0.5
+        return 1 / np.sqrt(x * x + 1)
 
 
 def acosh(x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class AcoshBackward0(OfInput):
     __slots__ = ()
 
     def slope(self, x: Array) -> Array:
-        return ((x - 1) * (x + 1)) ** -0.5
+        return 1 / np.sqrt(x * x - 1)
 
 
 def atanh(x: Tensor) -> Tensor:

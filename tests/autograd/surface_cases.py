@@ -1,0 +1,356 @@
+"""More cases, for the operations beyond `cases.py`: what programs in the wild use of a tensor.
+
+DIFFERENTIABLE have a gradient everywhere near their inputs; PLAIN are compared by their results
+only (whole numbers, truth values, places), on the same inputs and on integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.autograd.cases import Case
+
+S = (3, 4)
+Function = Callable[..., Any]
+
+
+def _index(lib: Any) -> Any:
+    return lib.tensor([[0, 2, 1, 1], [1, 0, 0, 2]])
+
+
+def _chosen(lib: Any) -> Any:
+    return lib.tensor([2, 0, 2])
+
+
+UNARY: list[tuple[str, Function]] = [
+    ("tan", lambda lib, x: x.tan() * 0.1),
+    ("asin", lambda lib, x: (x * 0.5).asin()),
+    ("acos", lambda lib, x: lib.acos(x * 0.5)),
+    ("atan", lambda lib, x: x.atan()),
+    ("sinh", lambda lib, x: x.sinh()),
+    ("cosh", lambda lib, x: x.cosh()),
+    ("asinh", lambda lib, x: x.asinh()),
+    ("acosh", lambda lib, x: (x + 1).acosh()),
+    ("atanh", lambda lib, x: (x * 0.5).atanh()),
+    ("deg2rad", lambda lib, x: lib.deg2rad(lib.rad2deg(x))),
+    ("expm1", lambda lib, x: x.expm1()),
+    ("exp2", lambda lib, x: lib.exp2(x)),
+    ("log2", lambda lib, x: x.log2()),
+    ("log10", lambda lib, x: x.log10()),
+    ("erf", lambda lib, x: x.erf()),
+    ("erfc", lambda lib, x: x.erfc()),
+    ("erfinv", lambda lib, x: (x * 0.5).erfinv()),
+    ("lgamma", lambda lib, x: x.lgamma()),
+    ("logit", lambda lib, x: lib.logit(x * 0.5)),
+    ("logit eps", lambda lib, x: lib.logit(x * 0.5, 0.3)),
+    ("round", lambda lib, x: x.round() + x),
+    ("floor", lambda lib, x: x.floor() + x),
+    ("ceil", lambda lib, x: x.ceil() + x),
+    ("trunc", lambda lib, x: x.trunc() + x),
+    ("frac", lambda lib, x: x.frac()),
+    ("sign", lambda lib, x: x.sign() + x),
+    ("fmod number", lambda lib, x: x.fmod(0.31)),
+    ("nan_to_num", lambda lib, x: x.nan_to_num()),
+    ("round decimals", lambda lib, x: lib.round(x * 10, decimals=1) + x),
+    ("lerp number", lambda lib, x: x.lerp(x * 2, 0.7)),
+    ("where method", lambda lib, x: x.where(x.detach() > 1, lib.zeros(4, dtype=x.dtype))),
+    ("where number", lambda lib, x: lib.where(x.detach() > 1, x, 0.0)),
+    ("floor division", lambda lib, x: lib.div(x, 0.3, rounding_mode="floor") + x),
+    ("truncated division", lambda lib, x: x.div(0.3, rounding_mode="trunc") + x),
+    ("sort", lambda lib, x: x.sort(1).values),
+    ("sort down", lambda lib, x: lib.sort(x, 0, descending=True)[0]),
+    ("msort", lambda lib, x: x.msort()),
+    ("topk", lambda lib, x: x.topk(2).values),
+    ("topk smallest", lambda lib, x: lib.topk(x, 2, dim=0, largest=False)[0]),
+    ("kthvalue", lambda lib, x: x.kthvalue(2, 1).values),
+    ("kthvalue keep", lambda lib, x: x.kthvalue(3, 0, keepdim=True)[0]),
+    ("median", lambda lib, x: x.median()),
+    ("median 1", lambda lib, x: x.median(1).values),
+    ("median keep", lambda lib, x: lib.median(x, 0, True).values),
+    ("logsumexp", lambda lib, x: x.logsumexp(1)),
+    ("logsumexp both", lambda lib, x: lib.logsumexp(x, (0, 1), keepdim=True)),
+    ("cumprod", lambda lib, x: x.cumprod(1)),
+    ("logcumsumexp", lambda lib, x: x.logcumsumexp(0)),
+    ("cummax", lambda lib, x: x.cummax(1).values),
+    ("cummin", lambda lib, x: lib.cummin(x, 0)[0]),
+    ("aminmax", lambda lib, x: tuple(x.aminmax(dim=1))),
+    ("var_mean", lambda lib, x: lib.var_mean(x, 1)),
+    ("std_mean", lambda lib, x: lib.std_mean(x, 0, keepdim=True)),
+    ("nansum", lambda lib, x: x.nansum(1)),
+    ("nanmean", lambda lib, x: x.nanmean(0)),
+    ("diff", lambda lib, x: x.diff(dim=1)),
+    ("diff twice", lambda lib, x: lib.diff(x, 2)),
+    ("cov", lambda lib, x: x.cov()),
+    ("corrcoef", lambda lib, x: x.corrcoef()),
+    ("quantile", lambda lib, x: x.quantile(0.3)),
+    ("quantile 1", lambda lib, x: x.quantile(0.3, 1)),
+    ("quantiles", lambda lib, x: lib.quantile(x, lib.tensor([0.2, 0.9], dtype=x.dtype), 0)),
+    ("trapezoid", lambda lib, x: lib.trapezoid(x, dx=0.5)),
+    ("roll", lambda lib, x: x.roll(1, 0)),
+    ("roll flat", lambda lib, x: x.roll(2)),
+    ("roll both", lambda lib, x: lib.roll(x, (1, -2), (0, 1))),
+    ("tile", lambda lib, x: x.tile(2)),
+    ("tile more", lambda lib, x: lib.tile(x, (2, 1, 2))),
+    ("repeat_interleave", lambda lib, x: x.repeat_interleave(2, 1)),
+    ("repeat_interleave flat", lambda lib, x: x.repeat_interleave(3)),
+    ("repeat_interleave each", lambda lib, x: x.repeat_interleave(_chosen(lib), 0)),
+    ("swapaxes", lambda lib, x: x.swapaxes(0, 1) * x.t()),
+    ("movedim several", lambda lib, x: x[None].movedim((0, 1), (1, 2))),
+    ("unflatten", lambda lib, x: x.unflatten(1, (2, -1))),
+    ("ravel", lambda lib, x: lib.ravel(x.t())),
+    ("view_as", lambda lib, x: x.view_as(lib.zeros(4, 3)) + x.reshape_as(lib.zeros(4, 3))),
+    ("broadcast_to", lambda lib, x: lib.broadcast_to(x, (2, 3, 4))),
+    ("select", lambda lib, x: x.select(1, -1) + lib.select(x, 1, 0)),
+    ("fliplr", lambda lib, x: x.fliplr() + lib.flipud(x)),
+    ("rot90", lambda lib, x: x.rot90()),
+    ("rot90 twice", lambda lib, x: x.rot90(2)),
+    ("rot90 back", lambda lib, x: lib.rot90(x, -1)),
+    ("diagonal", lambda lib, x: x.diagonal()),
+    ("diagonal above", lambda lib, x: x.diagonal(1) * x.diagonal(-1)[:2].sum()),
+    ("diag", lambda lib, x: x.diag(1)),
+    ("diag of a vector", lambda lib, x: lib.diag(x[0], -1)),
+    ("diag_embed", lambda lib, x: x.diag_embed(1)),
+    ("trace", lambda lib, x: x.trace()),
+    ("unfold", lambda lib, x: x.unfold(1, 3, 1)),
+    ("unfold by steps", lambda lib, x: x.unfold(1, 2, 2)),
+    ("tensor_split", lambda lib, x: x.tensor_split(3, 1)),
+    ("tensor_split at", lambda lib, x: lib.tensor_split(x, (1, 3), dim=1)),
+    ("hsplit", lambda lib, x: x.hsplit(2)),
+    ("vsplit", lambda lib, x: lib.vsplit(x, 3)),
+    ("take", lambda lib, x: x.take(_index(lib))),
+    ("take_along_dim", lambda lib, x: x.take_along_dim(_index(lib), 0)),
+    ("take_along_dim row", lambda lib, x: lib.take_along_dim(x, lib.tensor([[1], [0], [3]]), 1)),
+    ("masked_select", lambda lib, x: x.masked_select(x.detach() > 0.9)),
+    ("masked_select row", lambda lib, x: x.masked_select(x.detach()[0] > 0.9)),
+    ("index_fill", lambda lib, x: x.index_fill(1, _chosen(lib), 2.0)),
+    ("scatter number", lambda lib, x: x.scatter(0, _index(lib)[:, :2], 5.0)),
+    ("hstack", lambda lib, x: lib.hstack([x, x * 2])),
+    ("vstack", lambda lib, x: lib.vstack((x, x[0]))),
+    ("dstack", lambda lib, x: lib.dstack([x, x * 2])),
+    ("column_stack", lambda lib, x: lib.column_stack([x, x[:, 0]])),
+    ("meshgrid", lambda lib, x: tuple(lib.meshgrid(x[0], x[:, 1], indexing="ij"))),
+    ("meshgrid xy", lambda lib, x: tuple(lib.meshgrid(x[0], x[:, 1], indexing="xy"))),
+    ("cartesian_prod", lambda lib, x: lib.cartesian_prod(x[0], x[:, 1])),
+    ("combinations", lambda lib, x: lib.combinations(x[0], 3)),
+    ("block_diag", lambda lib, x: lib.block_diag(x, x[0])),
+    ("atleast", lambda lib, x: lib.atleast_3d(x[0], x)),
+    ("vector_norm", lambda lib, x: lib.linalg.vector_norm(x, 3, dim=1)),
+    ("linalg.norm", lambda lib, x: lib.linalg.norm(x)),
+    ("linalg.norm 1", lambda lib, x: lib.linalg.norm(x, 1)),
+    ("linalg.norm rows", lambda lib, x: lib.linalg.norm(x, dim=1, keepdim=True)),
+    ("matrix_norm inf", lambda lib, x: lib.linalg.matrix_norm(x, float("inf"), keepdim=True)),
+    ("einsum trace", lambda lib, x: lib.einsum("ii", x[:, :3])),
+    ("einsum sum", lambda lib, x: lib.einsum("ij->j", x)),
+    ("einsum transpose", lambda lib, x: lib.einsum("ba", x)),
+    ("renorm", lambda lib, x: x.renorm(2, 0, 1.0)),
+    ("type", lambda lib, x: x.type_as(x) + x.to("cpu", copy=True)),
+    ("cos_ log_", lambda lib, x: (x * 1).cos_().add_(2).log_()),
+    ("lerp_", lambda lib, x: (x * 1).lerp_(x * 3, 0.25).tanh_() + (x * 1).sigmoid_()),
+    ("addcmul_", lambda lib, x: (x * 1).addcmul_(x, x, value=0.5).addcdiv_(x, x + 1)),
+    ("masked_fill_", lambda lib, x: (x * 1).masked_fill_(x.detach() > 1, 3.0)),
+    ("clamp_min_", lambda lib, x: (x * 1).clamp_min_(0.5).clamp_max_(1.2)),
+    ("square_", lambda lib, x: (x * 1).square_().round_() + (x + 0).reciprocal_()),
+    ("tril_", lambda lib, x: (x * 1).tril_() + (x * 1).triu_(1)),
+    ("cumsum_", lambda lib, x: (x * 1).cumsum_(1)),
+]
+PAIRS: list[tuple[str, Function]] = [
+    ("atan2", lambda lib, a, b: lib.atan2(a, b)),
+    ("hypot", lambda lib, a, b: lib.hypot(a, b)),
+    ("logaddexp", lambda lib, a, b: lib.logaddexp(a, b)),
+    ("logaddexp2", lambda lib, a, b: lib.logaddexp2(a, b)),
+    ("xlogy", lambda lib, a, b: lib.xlogy(a, b)),
+    ("fmod", lambda lib, a, b: lib.fmod(a, b * 0.3)),
+    ("fmax", lambda lib, a, b: lib.fmax(a, b)),
+    ("fmin", lambda lib, a, b: lib.fmin(a, b)),
+    ("lerp", lambda lib, a, b: lib.lerp(a, b, b * 0.5)),
+    ("addcmul", lambda lib, a, b: lib.addcmul(a, a, b, value=2)),
+    ("addcdiv", lambda lib, a, b: lib.addcdiv(a, a, b, value=-0.5)),
+    ("copysign", lambda lib, a, b: lib.copysign(a - 1.001, b - 0.9)),
+    ("float_power", lambda lib, a, b: lib.float_power(a, b).to(a.dtype)),
+]
+SHAPES = [("", (S, S)), (" row", (S, (4,))), (" column", ((3, 1), (4,)))]
+M, N = (3, 4), (4, 2)
+OTHER = [
+    Case("addmm", ((3, 2), M, N), lambda lib, x, a, b: lib.addmm(x, a, b, beta=0.5, alpha=2)),
+    Case("addmm row", ((2,), M, N), lambda lib, x, a, b: x.addmm(a, b)),
+    Case("addmv", ((3,), M, (4,)), lambda lib, x, a, b: lib.addmv(x, a, b)),
+    Case("addr", (M, (3,), (4,)), lambda lib, x, a, b: x.addr(a, b, alpha=3)),
+    Case(
+        "baddbmm",
+        ((2, 3, 2), (2, *M), (2, *N)),
+        lambda lib, x, a, b: lib.baddbmm(x, a, b, alpha=0.5),
+    ),
+    Case("addbmm", ((3, 2), (2, *M), (2, *N)), lambda lib, x, a, b: lib.addbmm(x, a, b)),
+    Case("outer", ((3,), (4,)), lambda lib, a, b: lib.outer(a, b)),
+    Case("inner", ((2, 4), (3, 4)), lambda lib, a, b: lib.inner(a, b)),
+    Case("vdot", ((4,), (4,)), lambda lib, a, b: lib.vdot(a, b)),
+    Case("tensordot", ((2, 3, 4), (3, 4, 5)), lambda lib, a, b: lib.tensordot(a, b)),
+    Case(
+        "tensordot axes",
+        ((2, 3, 4), (4, 5, 2)),
+        lambda lib, a, b: lib.tensordot(a, b, dims=([0, 2], [2, 0])),
+    ),
+    Case("cross", ((2, 3), (2, 3)), lambda lib, a, b: lib.cross(a, b, dim=1)),
+    Case("kron", ((2, 2), (3,)), lambda lib, a, b: lib.kron(a, b)),
+    Case("cdist", ((3, 4), (2, 4)), lambda lib, a, b: lib.cdist(a, b)),
+    Case("dist", ((3, 4), (3, 4)), lambda lib, a, b: lib.dist(a, b)),
+    Case("multi_dot", ((3, 4), (4, 2), (2, 5)), lambda lib, *m: lib.linalg.multi_dot(m)),
+    Case("einsum product", (M, N), lambda lib, a, b: lib.einsum("ij,jk->ik", a, b)),
+    Case(
+        "einsum attention",
+        ((2, 3, 4), (2, 5, 4)),
+        lambda lib, q, k: lib.einsum("btd,bsd->bts", q, k),
+    ),
+    Case("einsum implicit", ((2, 3), (3, 4)), lambda lib, a, b: lib.einsum("ij,jk", a, b)),
+    Case("einsum outer", ((3,), (4,)), lambda lib, a, b: lib.einsum("i,j->ji", a, b)),
+    Case("einsum dots", ((2, 3, 4), (4, 5)), lambda lib, a, b: lib.einsum("...i,ij->...j", a, b)),
+    Case(
+        "einsum both dots",
+        ((2, 1, 4), (3, 4)),
+        lambda lib, a, b: lib.einsum("...i,...i->...", a, b),
+    ),
+    Case(
+        "einsum of three", ((3,), (3, 4), (4,)), lambda lib, a, m, b: lib.einsum("i,ij,j", a, m, b)
+    ),
+    Case("einsum stack", ((2, 3), (2, 3, 4)), lambda lib, a, b: lib.einsum("bi,bij->bj", a, b)),
+    Case("einsum lonely", ((2, 3), (4, 5)), lambda lib, a, b: lib.einsum("ij,kl->ik", a, b)),
+    Case("einsum diagonal", ((3, 3), (3,)), lambda lib, a, b: lib.einsum("ii,i->i", a, b)),
+    Case(
+        "scatter",
+        ((3, 4), (2, 4)),
+        lambda lib, x, s: x.scatter(0, lib.tensor([[0, 2, 1, 1], [1, 0, 0, 2]]), s),
+    ),
+    Case("scatter_add", ((3, 4), (2, 4)), lambda lib, x, s: x.scatter_add(0, _index(lib), s)),
+    Case(
+        "scatter_reduce mean",
+        ((3, 4), (2, 4)),
+        lambda lib, x, s: x.scatter_reduce(0, _index(lib), s, "mean"),
+    ),
+    Case(
+        "scatter_reduce sum",
+        ((3, 4), (2, 4)),
+        lambda lib, x, s: x.scatter_reduce(0, _index(lib), s, "sum", include_self=False),
+    ),
+    Case("index_add", ((3, 4), (3, 3)), lambda lib, x, s: x.index_add(1, _chosen(lib), s, alpha=2)),
+    Case("index_copy", ((3, 4), (3, 2)), lambda lib, x, s: x.index_copy(1, lib.tensor([3, 0]), s)),
+    Case(
+        "index_put",
+        ((3, 4), (2,)),
+        lambda lib, x, v: x.index_put((lib.tensor([0, 2]), lib.tensor([1, 1])), v),
+    ),
+    Case(
+        "index_put accumulate",
+        ((3, 4), (2,)),
+        lambda lib, x, v: x.index_put((lib.tensor([2, 2]), lib.tensor([1, 1])), v, True),
+    ),
+    Case(
+        "masked_scatter",
+        ((3, 4), (12,)),
+        lambda lib, x, v: x.masked_scatter(x.detach() > 1, v),
+    ),
+    Case(
+        "scatter_add_", ((3, 4), (2, 4)), lambda lib, x, s: (x * 1).scatter_add_(0, _index(lib), s)
+    ),
+    Case("index_add_", ((3, 4), (3, 3)), lambda lib, x, s: (x * 1).index_add_(1, _chosen(lib), s)),
+    Case("addmm_", ((3, 2), M, N), lambda lib, x, a, b: (x * 1).addmm_(a, b)),
+    Case("through a diagonal", ((3, 3), (3,)), lambda lib, x, v: _on_the_diagonal(x, v)),
+    Case("cumprod of 3", ((2, 3, 2),), lambda lib, x: x.cumprod(1)),
+    Case("topk of 3", ((2, 5, 3),), lambda lib, x: x.topk(3, 1).values),
+    Case("unfold of 3", ((2, 5, 3),), lambda lib, x: x.unfold(1, 2, 1)),
+    Case("rmatmul", ((4, 2),), lambda lib, x: lib.eye(4, dtype=x.dtype) @ x),
+    Case("inv", ((2, 3, 3),), lambda lib, x: lib.linalg.inv(_sound(lib, x))),
+    Case("det", ((2, 3, 3),), lambda lib, x: lib.linalg.det(_sound(lib, x))),
+    Case("slogdet", ((3, 3),), lambda lib, x: lib.slogdet(_sound(lib, x))[1]),
+    Case("logdet", ((3, 3),), lambda lib, x: lib.logdet(_sound(lib, x))),
+    Case("solve", ((3, 3), (3, 2)), lambda lib, a, b: lib.linalg.solve(_sound(lib, a), b)),
+    Case("solve vector", ((3, 3), (3,)), lambda lib, a, b: lib.linalg.solve(_sound(lib, a), b)),
+    Case(
+        "cholesky",
+        ((3, 3),),
+        lambda lib, x: lib.linalg.cholesky(_sound(lib, x) @ _sound(lib, x).mT),
+    ),
+    Case("matrix_power", ((3, 3),), lambda lib, x: lib.linalg.matrix_power(x, 3)),
+    Case(
+        "scalars",
+        ((),),
+        lambda lib, x: x.sort().values + x.cumprod(0) + x.logsumexp(0) + x.median(),
+    ),
+]
+
+
+def _sound(lib: Any, x: Any) -> Any:
+    """A matrix far from having no inverse, with a positive determinant."""
+    return x + 3 * lib.eye(3, dtype=x.dtype)
+
+
+def _on_the_diagonal(x: Any, value: Any) -> Any:
+    y = x * 2
+    y.diagonal().mul_(value)
+    return y
+
+
+DIFFERENTIABLE = [
+    *[Case(name, (S,), f) for name, f in UNARY],
+    *[Case(name + suffix, shapes, f) for name, f in PAIRS for suffix, shapes in SHAPES],
+    *OTHER,
+]
+
+PLAIN: list[tuple[str, Function]] = [
+    ("argsort", lambda lib, x: x.argsort(1)),
+    ("argsort down", lambda lib, x: lib.argsort(x, 0, True)),
+    ("sort indices", lambda lib, x: x.sort(1, True).indices),
+    ("topk indices", lambda lib, x: x.topk(3, 1).indices),
+    ("kthvalue index", lambda lib, x: x.kthvalue(2).indices),
+    ("cummax indices", lambda lib, x: x.cummax(0)[1]),
+    ("unique", lambda lib, x: x.round().unique()),
+    ("unique all", lambda lib, x: lib.unique(x.round(), return_inverse=True, return_counts=True)),
+    ("unique rows", lambda lib, x: x.round().unique(dim=0)),
+    (
+        "unique_consecutive",
+        lambda lib, x: lib.unique_consecutive(x.round(), return_inverse=True, return_counts=True),
+    ),
+    ("bincount", lambda lib, x: x.reshape(-1).long().bincount(minlength=4)),
+    ("bincount weights", lambda lib, x: lib.bincount(x.reshape(-1).long(), x.reshape(-1).double())),
+    ("searchsorted", lambda lib, x: lib.searchsorted(x[0].sort()[0], x[1])),
+    ("searchsorted rows", lambda lib, x: lib.searchsorted(x.sort(1)[0], x, right=True)),
+    ("bucketize", lambda lib, x: lib.bucketize(x, lib.tensor([0.5, 1.0, 1.5]))),
+    ("mode", lambda lib, x: tuple(x.round().mode(1))),
+    ("nonzero", lambda lib, x: (x > 1).nonzero()),
+    ("nonzero tuple", lambda lib, x: (x > 1).nonzero(as_tuple=True)),
+    ("where alone", lambda lib, x: lib.where(x > 1)),
+    ("argwhere", lambda lib, x: lib.argwhere(x > 1)),
+    ("count_nonzero", lambda lib, x: (x > 1).count_nonzero()),
+    ("count_nonzero 1", lambda lib, x: lib.count_nonzero(x > 1, dim=1)),
+    ("logical", lambda lib, x: lib.logical_and(x, x > 1) ^ lib.logical_not(x > 1)),
+    ("logical or", lambda lib, x: x.logical_or(x < 1).logical_xor(x)),
+    ("isclose", lambda lib, x: x.isclose(x + (x > 1) * 1e-3)),
+    ("isin", lambda lib, x: lib.isin(x.long(), lib.tensor([1, 3]))),
+    ("signbit", lambda lib, x: lib.signbit(x - 1)),
+    ("bits", lambda lib, x: (x.long() & 3) | (x.long() << 2) ^ (x.long() >> 1)),
+    ("bits from the right", lambda lib, x: (5 & x.long()) | (2 ^ x.long()) | (1 | x.long())),
+    ("comparisons", lambda lib, x: lib.gt(x, 1) | lib.le(x, 0.5) | lib.ne(x, x)),
+    ("heaviside", lambda lib, x: lib.heaviside(x - 1, x * 0 + 0.5)),
+    ("tril_indices", lambda lib, x: lib.tril_indices(3, 4, 1)),
+    ("triu_indices", lambda lib, x: lib.triu_indices(4, 3, -1)),
+    ("matrix_rank", lambda lib, x: lib.linalg.matrix_rank(x.double())),
+    ("svdvals", lambda lib, x: lib.linalg.svdvals(x.double())),
+    ("pinv", lambda lib, x: lib.linalg.pinv(x.double())),
+    ("eigvalsh", lambda lib, x: lib.linalg.eigvalsh((x @ x.mT).double())),
+    ("argmax", lambda lib, x: x.argmax(-1)),
+    ("casts", lambda lib, x: (x.short(), x.byte(), x.char(), x.int(), x.type(lib.int64))),
+    (
+        "new",
+        lambda lib, x: (
+            x.new_zeros(2, 3),
+            x.new_ones((2,)),
+            x.new_full((2,), 3),
+            x.new_tensor([1]),
+        ),
+    ),
+    ("full reductions", lambda lib, x: (x.all(), x.any(1), x.bool().sum(0))),
+    ("remainder", lambda lib, x: (-x.long() * 3) % 2),
+    ("floor divide", lambda lib, x: lib.floor_divide(-x.long() * 3, 2)),
+    ("trunc divide", lambda lib, x: lib.div(-x.long() * 3, 2, rounding_mode="trunc")),
+    ("integer fmod", lambda lib, x: lib.fmod(-x.long() * 3, 2)),
+]
