@@ -146,6 +146,16 @@ class Records:
         write_summary(self._out, summary)
         self._progress.close()
         self._progress.announce(_closing(summary, self._out))
+        self._tell_after(snapshot)
+
+    def _tell_after(self, snapshot: Snapshot) -> None:
+        """Print what the configuration's `train.after` says of the trained model."""
+        try:
+            text = text_after(self._config, snapshot.model)
+        except Exception as error:  # the user's code; the run itself is complete and on disk
+            text = f"'train.after' failed: {type(error).__name__}: {error}"
+        if text is not None:
+            self._progress.announce(text)
 
     def close(self) -> None:
         self._progress.close()

@@ -110,7 +110,7 @@ def slice_bucket(bucket: Bucket, size: int) -> tuple[tuple[Segment, ...], ...]:
 
 def _nearest(borders: Sequence[int], target: float) -> int:
     """Which of the ascending `borders` is nearest to `target`; the lower one of two."""
-    above = bisect_left(borders, target)
+    above = min(bisect_left(borders, target), len(borders) - 1)
     if above and target - borders[above - 1] <= borders[above] - target:
         return above - 1
     return above
