@@ -24,6 +24,8 @@ from ddp.nn.activations import Softsign as Softsign
 from ddp.nn.activations import Tanhshrink as Tanhshrink
 from ddp.nn.attention import MultiheadAttention as MultiheadAttention
 from ddp.nn.attention import NonDynamicallyQuantizableLinear as NonDynamicallyQuantizableLinear
+from ddp.nn.backward_hooks import BackwardHookFunction as BackwardHookFunction
+from ddp.nn.backward_hooks import BackwardHooks as BackwardHooks
 from ddp.nn.batchnorm import BatchNorm1d as BatchNorm1d
 from ddp.nn.batchnorm import BatchNorm2d as BatchNorm2d
 from ddp.nn.containers import ModuleDict as ModuleDict

@@ -1,4 +1,4 @@
-"""Hooks around a module's `forward`.
+"""Hooks around a module's `forward`; those around its backward stand in `backward_hooks.py`.
 
 Order: pre-hooks, `forward`, hooks; each kind in the order added, those with `prepend=True` first.
 Calling `module.forward(...)` directly runs none of them.
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ddp.autograd.hooks import RemovableHandle
+from ddp.nn.backward_hooks import BackwardHooks
 
 
 class ForwardHook(NamedTuple):
@@ -46,16 +47,29 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     output: Any = None
     try:
         args, kwargs = _run_pre_hooks(module, args, kwargs)
+        watch = _backward_hooks(module)
+        if watch is not None:
+            args = watch.watch_inputs(args)
         output = module.forward(*args, **kwargs)
         for key, hook in list(module._forward_hooks.items()):
             called.add(key)
             output = _run_hook(hook, module, args, kwargs, output)
-        return output
+        return output if watch is None else watch.watch_outputs(output)
     except Exception:
         for key, hook in list(module._forward_hooks.items()):
             if hook.always_call and key not in called:
                 _run_quietly(hook, module, args, kwargs, output)
         raise
+
+
+def _backward_hooks(module: Any) -> BackwardHooks | None:
+    """The module's backward hooks for this call, if it has any."""
+    pre_hooks, hooks = module._backward_pre_hooks, module._backward_hooks
+    if not pre_hooks and not hooks:
+        return None
+    return BackwardHooks(
+        module, [hook.call for hook in pre_hooks.values()], [hook.call for hook in hooks.values()]
+    )
 
 
 def _run_pre_hooks(

@@ -5,7 +5,7 @@ PyTorch's contract. What assignment does stands in `members.py`, saving and load
 order of definition, then the children, depth first, each object once. `forward` is called through
 `__call__`, which runs the hooks; without hooks that costs one test.
 
-Left out for now: backward hooks of modules, global hooks, extra state, devices.
+Left out for now: global hooks, extra state, devices.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Module(Members):
     training: bool
     _forward_pre_hooks: ForwardHooks
     _forward_hooks: ForwardHooks
+    _backward_pre_hooks: ForwardHooks
+    _backward_hooks: ForwardHooks
     _version = 1
     forward: Callable[..., Any] = _no_forward
 
@@ -44,9 +46,16 @@ class Module(Members):
         self.training = True
         self._forward_pre_hooks = ForwardHooks()
         self._forward_hooks = ForwardHooks()
+        self._backward_pre_hooks = ForwardHooks()
+        self._backward_hooks = ForwardHooks()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._forward_hooks or self._forward_pre_hooks:
+        if (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+        ):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
@@ -256,6 +265,24 @@ class Module(Members):
     ) -> RemovableHandle:
         """Run `hook(module, args, output)` after `forward`; what it returns is the output."""
         return self._forward_hooks.add(hook, prepend, with_kwargs, always_call)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Run `hook(module, grad_output)` before the gradients of the outputs are passed on.
+
+        What it returns replaces them.
+        """
+        return self._backward_pre_hooks.add(hook, prepend, False, False)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Run `hook(module, grad_input, grad_output)` when the inputs' gradients are complete.
+
+        What it returns replaces the inputs' gradients; those of the parameters are done by then.
+        """
+        return self._backward_hooks.add(hook, prepend, False, False)
 
     # -- printing --------------------------------------------------------------------------------
 
