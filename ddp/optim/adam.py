@@ -9,7 +9,7 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim import updates
-from ddp.optim.checks import check_at_least_zero, check_betas, check_hints
+from ddp.optim.checks import check_at_least_zero, check_betas, check_hints, check_tensors
 from ddp.optim.optimizer import Optimizer, ParamGroup
 from ddp.optim.pieces import pieces
 
@@ -40,6 +40,7 @@ class Adam(Optimizer):
     ) -> None:
         check_at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
         check_betas(betas)
+        check_tensors(lr, betas, foreach)
         check_hints(
             capturable=capturable, differentiable=differentiable, foreach=foreach, fused=fused
         )

@@ -22,6 +22,17 @@ def check_betas(betas: tuple[float, float]) -> None:
             raise ValueError(f"Invalid beta parameter at index {position}: {beta}")
 
 
+def check_tensors(lr: object, betas: tuple[object, object], foreach: bool | None) -> None:
+    """Refuse numbers given as tensors where PyTorch's Adam does."""
+    if isinstance(betas[0], Tensor) != isinstance(betas[1], Tensor):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for name, value in (("lr", lr), ("betas[0]", betas[0]), ("betas[1]", betas[1])):
+        if isinstance(value, Tensor) and foreach:
+            raise ValueError(
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True"
+            )
+
+
 def check_hints(
     *,
     capturable: bool = False,

@@ -63,10 +63,17 @@ class Optimizer(OptimizerHooks):
         members = [params] if isinstance(params, Tensor) else _listed(params)
         names = [member[0] for member in members if isinstance(member, tuple)]
         if names and len(names) != len(members):
-            raise ValueError("all optimizer params should be with/without names.")
+            raise ValueError(
+                "all optimizer params should be with/without names. Some param names are missing"
+            )
         group["params"] = [member[1] if names else member for member in members]
         if names:
             group["param_names"] = names
+        if any(("param_names" in other) != bool(names) for other in self.param_groups):
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group "
+                f"{'with' if names else 'without'} names to the optimizer"
+            )
         self._check_params(group["params"])
         for key, default in self.defaults.items():
             group.setdefault(key, default)
@@ -105,7 +112,7 @@ class Optimizer(OptimizerHooks):
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            numbers = _with_plain_lr(group)
+            numbers = _with_numbers(group)
             for param in group["params"]:
                 if param.grad is not None:
                     self._update(param, numbers)
@@ -185,10 +192,14 @@ def _listed(params: Any) -> list[Any]:
     return list(params)
 
 
-def _with_plain_lr(group: ParamGroup) -> ParamGroup:
-    """The group, its learning rate as a number where it is a tensor of one element."""
-    lr = group.get("lr")
-    return {**group, "lr": lr.item()} if isinstance(lr, Tensor) else group
+def _with_numbers(group: ParamGroup) -> ParamGroup:
+    """The group, with its learning rate and betas as numbers where they are tensors."""
+    lr, betas = group.get("lr"), group.get("betas", ())
+    if isinstance(lr, Tensor):
+        group = {**group, "lr": lr.item()}
+    if any(isinstance(beta, Tensor) for beta in betas):
+        group = {**group, "betas": tuple(float(beta) for beta in betas)}
+    return group
 
 
 def _adopt(key: str, value: Any, param: Tensor) -> Any:

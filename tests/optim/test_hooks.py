@@ -104,3 +104,25 @@ def test_hints_for_what_is_not_there_are_refused_by_name() -> None:
         SGD([p], differentiable=True)
     with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together"):
         Adam([p], fused=True, foreach=True)
+
+
+def test_betas_may_be_tensors_but_only_both() -> None:
+    p = Parameter(Tensor(np.ones(1, np.float32)))
+    p.grad = Tensor(np.ones(1, np.float32))
+    betas = tuple(Tensor(np.array(beta, np.float32)) for beta in (0.5, 0.75))
+    optimizer = Adam([p], lr=0.5, betas=betas)  # type: ignore[arg-type]
+    optimizer.step()
+    assert p.array[0] == pytest.approx(0.5)
+    assert optimizer.state[p]["exp_avg"].item() == 0.5
+    with pytest.raises(ValueError, match="either both floats or both Tensors"):
+        Adam([p], betas=(0.9, betas[1]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="lr as a Tensor is not supported"):
+        Adam([p], lr=betas[0], foreach=True)  # type: ignore[arg-type]
+
+
+def test_groups_are_all_named_or_none_is() -> None:
+    a, b = (Parameter(Tensor(np.ones(1, np.float32))) for _ in range(2))
+    with pytest.raises(ValueError, match="Some param names are missing"):
+        SGD([("a", a), b])
+    with pytest.raises(ValueError, match="cannot add param group with names"):
+        SGD([{"params": [a]}, {"params": [("b", b)]}])

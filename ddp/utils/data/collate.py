@@ -20,8 +20,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """A batch with the samples along a new first axis; dicts, tuples and lists member by member.
 
     Tensors, arrays and NumPy numbers keep their dtype; Python floats become float64, integers
-    int64. Strings stay as they are; a tuple becomes a list, as in PyTorch. TypeError for anything else,
-    RuntimeError for samples that differ in size.
+    int64. Strings stay as they are; a tuple becomes a list, as in PyTorch. TypeError for anything
+    else, RuntimeError for samples that differ in size.
     """
     first = batch[0]
     if isinstance(first, Tensor):

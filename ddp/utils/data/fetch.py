@@ -58,4 +58,5 @@ def cut_tensors(dataset: Any, indices: list[int]) -> list[Any] | None:
         dataset, indices = dataset.dataset, [dataset.indices[i] for i in indices]
     if type(dataset) is not TensorDataset:
         return None
-    return [tensor[list(indices)] for tensor in dataset.tensors]
+    rows = [int(i) for i in indices]
+    return [tensor[rows] for tensor in dataset.tensors]
