@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor
-from ddp.build import build_loss, build_model, build_task, make_optimizer
+from ddp.build import build_loss, build_model, build_task, make_optimizer, text_after
 from ddp.config import Config, from_dict
 from ddp.errors import ConfigError
 from ddp.nn.loss_layers import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
@@ -17,6 +18,7 @@ from ddp.nn.module import Module
 from ddp.optim.adam import Adam, AdamW
 from ddp.optim.optimizer import Optimizer
 from ddp.optim.sgd import SGD
+from ddp.serialization import save
 from tests.helpers.tasks import tables
 
 
@@ -102,3 +104,102 @@ def test_the_optimizer_gets_its_arguments_and_can_be_made_over_any_tensors(
         (group,) = optimizer.param_groups
         assert group["params"] == tensors
         assert group.items() >= ({"lr": 0.5} | expected).items()
+
+
+# ---- where a model starts, and what is trained of it
+
+
+def frozen_and_trained(model: Module) -> tuple[list[str], list[str]]:
+    named = list(model.named_parameters())
+    return [n for n, p in named if not p.requires_grad], [n for n, p in named if p.requires_grad]
+
+
+def test_frozen_parts_are_not_trained() -> None:
+    built = build_model(config(model={"freeze": ["0", "1.weight"]}))
+    frozen, trained = frozen_and_trained(built)
+    assert frozen == ["0.weight", "0.bias", "1.weight"]
+    assert trained == ["1.bias", "4.weight", "4.bias"]
+
+
+@pytest.mark.parametrize(
+    ("part", "hint"), [("4.wieght", r" \(did you mean '4\.weight'\?\)"), ("layer", "$"), ("", "$")]
+)
+def test_a_part_to_freeze_that_is_not_there_is_refused(part: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'model\.freeze' names '{part}', which .* have{hint}"):
+        build_model(config(model={"freeze": [part]}))
+
+
+def test_a_name_is_not_taken_for_another_that_begins_with_it() -> None:
+    deep = {"args": {"depth": 5, "extras": False}, "freeze": ["1", "10"]}
+    frozen, _ = frozen_and_trained(build_model(config(model={**deep, "freeze": ["10"]})))
+    assert frozen == ["10.weight", "10.bias"]
+    with pytest.raises(ConfigError, match="names '1'"):  # a ReLU, which has nothing to freeze
+        build_model(config(model=deep))
+
+
+def test_weights_come_from_a_file(tmp_path: Path) -> None:
+    source, path = build_model(config(seed=5)), tmp_path / "w.pth"
+    save(source.state_dict(), path)
+    built = build_model(config(model={"weights": str(path)}))
+    assert weights(built) == weights(source)
+
+
+def test_fresh_parts_keep_the_weights_of_the_seed(tmp_path: Path) -> None:
+    """The file's last layer has two classes, the model's three."""
+    path = tmp_path / "w.safetensors"
+    source = build_model(config(seed=5, model={"args": {"classes": 2}}))
+    save(source.state_dict(), path)
+    built = build_model(config(model={"weights": str(path), "fresh": ["4"]}))
+    assert weights(built)[:4] == weights(source)[:4]
+    assert weights(built)[4:] == weights(build_model(config()))[4:]
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"weights": "{}/none.pth"}, r"'model\.weights' is '.*none\.pth': .*no such file"),
+        ({"weights": "{}/w.pth"}, r"'model\.weights' is .* size mismatch for 4\.weight"),
+        ({"weights": "{}/bad.pth"}, r"'model\.weights' is .*bad\.pth: not a whole file"),
+        ({"weights": "{}/w.pth", "fresh": ["fc"]}, r"'model\.fresh' names 'fc', which"),
+    ],
+)
+def test_weights_that_cannot_be_taken_are_refused(
+    table: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    save(build_model(config(model={"args": {"classes": 2}})).state_dict(), tmp_path / "w.pth")
+    (tmp_path / "bad.pth").write_bytes(b"bad")
+    table = table | {"weights": table["weights"].format(tmp_path)}
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        build_model(config(model=table))
+    assert "\n" not in str(caught.value)
+
+
+def test_fresh_parts_without_weights_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'model\.fresh' has a meaning only together with"):
+        config(model={"fresh": ["4"]})
+
+
+# ---- what is said of the trained model
+
+
+def mean_weight(model: Module) -> str:
+    assert not model.training
+    (first, *_) = model.parameters()
+    return f"mean weight {first.array.mean():.1f}"
+
+
+AFTER = {"after": "tests.test_build:mean_weight"}
+
+
+def test_the_text_after_training_is_about_the_trained_weights(tmp_path: Path) -> None:
+    """The file of initial weights is not needed for it."""
+    table = {"weights": str(tmp_path / "gone.pth")}
+    start = build_model(config()).state_dict()
+    trained = {name: np.full_like(tensor.array, 7) for name, tensor in start.items()}
+    assert text_after(config(model=table, train=AFTER), trained) == "mean weight 7.0"
+    assert text_after(config(), trained) is None
+
+
+def test_a_wrong_name_after_training_is_refused_before_it() -> None:
+    with pytest.raises(ConfigError, match=r"'train\.after'.*did you mean 'mean_weight'"):
+        build_task(config(train={"after": "tests.test_build:mean_wieght"}))

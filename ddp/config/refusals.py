@@ -32,6 +32,7 @@ TYPE_NAMES = {
 PATTERNS = {
     "name": "letters, digits and . _ + -, beginning with a letter or digit",
     "factory": "'package.module:callable'",
+    "after": "'package.module:callable'",
 }
 
 

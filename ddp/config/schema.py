@@ -41,8 +41,18 @@ class Model(Section, frozen=True, kw_only=True):
     args: dict[str, Any] = {}
     # One of LOSSES, or "package.module:callable" of (output, target) giving the mean loss.
     loss: str = "cross_entropy"
+    # A .pth or .safetensors file of initial weights, instead of those of the seed. The path is
+    # relative to the working directory of each worker.
+    weights: str | None = None
+    # Modules or parameters that keep the seed's weights all the same, by name: a new last layer.
+    fresh: list[str] = []
+    # Modules or parameters that are not trained, by name. As in PyTorch, a frozen batch norm
+    # still follows its running statistics.
+    freeze: list[str] = []
 
     def __post_init__(self) -> None:
+        if self.fresh and self.weights is None:
+            raise ConfigError("'model.fresh' has a meaning only together with 'model.weights'")
         if self.loss not in LOSSES and ":" not in self.loss:
             raise ConfigError(
                 f"'model.loss' is '{self.loss}': expected one of {', '.join(LOSSES)}, "
@@ -204,6 +214,9 @@ class Train(Section, frozen=True, kw_only=True):
     skip_limit: Natural = 100  # steps in a row that may be skipped because they are not finite
     evaluate_every_epochs: Count = 1
     evaluation_batch: Count = 256  # samples
+    # "package.module:callable" of the trained model, in evaluation mode; the run ends by printing
+    # the text that it gives.
+    after: CallableName | None = None
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

@@ -12,11 +12,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ddp.errors import DataError
 from ddp.nn.module import Module
-from ddp.serialization import load
+from ddp.serialization.weights import load_state
 
 M = TypeVar("M", bound=Module)
 
@@ -39,8 +39,9 @@ def load_weights(model: M, weights: str | None, name: str = "") -> M:
     """Give `model` the state dict that `weights` names; None leaves it as it is.
 
     A path, with or without "/", ends in .pth, .pt or .safetensors; otherwise it is a published
-    name of the model `name`, such as "IMAGENET1K_V1" or "DEFAULT". Raises DataError for a file
-    that is not there or does not fit, CheckpointError for one that cannot be read.
+    name of the model `name`, such as "IMAGENET1K_V1" or "DEFAULT". Raises DataError for a name
+    whose file is not there and for weights that do not fit, CheckpointError for a file that
+    cannot be read.
     """
     if weights is None:
         return model
@@ -51,19 +52,6 @@ def load_weights(model: M, weights: str | None, name: str = "") -> M:
     except RuntimeError as error:
         raise DataError(f"{path} does not fit the model: {_one_sentence(error)}") from None
     return model
-
-
-def load_state(path: Path) -> Mapping[str, Any]:
-    """The state dict in a file; one that lies under the key "state_dict" or "model" is found."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of weights (working directory {Path.cwd()})")
-    state = load(path)
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping):
-        raise DataError(f"{path}: expected a state dict, got a {type(state).__name__}")
-    return state
 
 
 def cache_folders() -> list[Path]:

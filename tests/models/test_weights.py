@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ddp.errors import DataError
+from ddp.errors import CheckpointError, DataError
 from ddp.models import weights
 from ddp.models.weights import load_weights
 from ddp.nn.layers import Linear
@@ -103,7 +103,7 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
 
 
 def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.pth: no such file of weights"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file of weights"):
         load_weights(Linear(2, 3), str(tmp_path / "none.pth"))
 
 
@@ -116,5 +116,5 @@ def test_weights_of_another_model_are_refused_with_what_differs(tmp_path: Path) 
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path) -> None:
     save([1, 2], tmp_path / "w.pth")
-    with pytest.raises(DataError, match="expected a state dict, got a list"):
+    with pytest.raises(CheckpointError, match="expected a state dict, got a list"):
         load_weights(Linear(2, 3), str(tmp_path / "w.pth"))

@@ -1,0 +1,26 @@
+"""A model's weights in a file: its state dict, alone or inside a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ddp.errors import CheckpointError
+from ddp.serialization.files import load
+
+# Where training scripts put the state dict in what they save.
+KEYS = ("state_dict", "model")
+
+
+def load_state(path: Path) -> Mapping[str, Any]:
+    """The state dict in a file; one that lies under the key "state_dict" or "model" is found."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file of weights (working directory {Path.cwd()})")
+    state = load(path)
+    for key in KEYS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{path}: expected a state dict, got a {type(state).__name__}")
+    return state
