@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -69,7 +69,7 @@ class Node:
     # PyTorch's name of each value that `save` gets, in order → the number of the input it is, or
     # RESULT (the output), or CONSTANT (no gradient flows through it). With it the gradient has a
     # gradient itself (`second_order.py`), and `node._saved_self` and the like answer.
-    saves: ClassVar[Saves | None] = None
+    saves: ClassVar[Mapping[str, int] | None] = None
 
     _num_outputs: int
     next_functions: tuple[Edge, ...]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd import fused
 from ddp.autograd.dtypes import is_floating
 from ddp.autograd.function import FunctionCtx
 from ddp.autograd.node import Array, Node
@@ -103,6 +104,7 @@ def _of_window_write(node: WriteWindow, dy: Tensor) -> Tensors:
 
 
 FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
+    **fused.FORMULAS,
     FunctionCtx: FunctionCtx._backward_of_tensors,
     index.SelectBackward0: _of_index,
     reduce.MaxBackward0: _of_extreme_along,

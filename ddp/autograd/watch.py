@@ -137,7 +137,8 @@ class Watching:
     def begin(self) -> None:
         """Watch from now on."""
         self.before.append(mode.watch)
-        mode.look(replace(current(), **self.changes))
+        watch = replace(current(), **self.changes)
+        mode.look(None if watch == Watch() else watch)
 
     def __enter__(self) -> None:
         self.begin()

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+import ddp
+from ddp.autograd.ops.elementwise import SqrtBackward0
+
 Lib = Any
 
 
@@ -97,6 +100,12 @@ def test_it_is_off_after_the_block_and_may_be_turned_on_and_off(lib: Lib) -> Non
     failing(lib, root_of(leaf(lib, -1.0)))
     lib.autograd.set_detect_anomaly(False)
     root_of(leaf(lib, -1.0)).backward()
+
+
+def test_what_was_turned_off_costs_nothing_any_more() -> None:
+    for name in (True, False):
+        ddp.autograd.set_detect_anomaly(name)
+    assert type(root_of(leaf(ddp, 1.0)).grad_fn) is SqrtBackward0
 
 
 def test_modes_inside_keep_it_and_restore_it(lib: Lib) -> None:

@@ -30,6 +30,10 @@ the pattern is
   else's (masks, probabilities, normalised inputs). They are freed as the walk passes, so big
   arrays go through `save`; small facts (shapes, axes, numbers) are attributes named in `__slots__`.
 - A node saves an output as readily as an input: `node.save(y)`.
+- `saves = Saves(other=1, self=0)` in the class says what `save` keeps, in order, under PyTorch's
+  names: the number of an input, RESULT or CONSTANT. With it `create_graph=True` works through the
+  operation, by running these same lines on recorded arrays (`traced.py`), and refuses what it
+  cannot record. Formulas on tensors, where the lines do not serve, stand in `second_order.py`.
 - `backward` gets and returns NumPy arrays. Never write into `dy`: it may be shared or stride-0.
   A 0-d gradient may be a NumPy scalar. Gradients have the input's shape and dtype: float32 in,
   float32 out, so constants are Python numbers or arrays of the dtype, never np.float64.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.activation import logistic, softplus
 from ddp.autograd.ops.layout import as_rows, from_rows
 from ddp.autograd.ops.softmax import shifted_exp
@@ -88,6 +88,7 @@ class BinaryCrossEntropyWithLogitsBackward0(Node):
     """
 
     __slots__ = ("reduction",)
+    saves = Saves(self=0, target=1, weight=CONSTANT, pos_weight=CONSTANT)
 
     reduction: str
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.activation import logistic
 from ddp.autograd.ops.broadcast import quietly
 from ddp.autograd.tensor import Tensor, wrap
@@ -30,6 +30,7 @@ class LeakyReluBackward0(Node):
     """dx = dy where x > 0, else slope · dy."""
 
     __slots__ = ("slope",)
+    saves = Saves(self=0)
 
     slope: float
 
