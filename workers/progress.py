@@ -11,6 +11,7 @@ need neither a terminal nor time.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import time
@@ -114,6 +115,20 @@ class Progress:
             left_s = elapsed_s * (s.total_steps - s.step) / (s.step - self._first_step)
             parts += [f"{s.samples / elapsed_s:,.0f} samples/s", f"{clock_text(left_s)} left"]
         return " | ".join(parts)
+
+
+class LinesAbove(io.TextIOBase):
+    """A stream that puts whole lines above the live one: for `print` in the user's own code."""
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._partial = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._announce(line)
+        return len(text)
 
 
 def silence(stream: TextIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from ddp.comm.solo import SoloCommunicator, SoloMailbox
@@ -10,6 +11,7 @@ from ddp.config import Config
 from workers.coordination import Coordination
 from workers.hosting import report_end
 from workers.link import EmbeddedLink
+from workers.progress import LinesAbove
 from workers.session import Session, StopFlag
 
 
@@ -19,7 +21,7 @@ def run(config: Config, out: Path, resume: bool) -> int:
     stop = StopFlag()
     link = EmbeddedLink(coordination, SoloMailbox())
     session = Session(link, lambda setup: SoloCommunicator(), stop)
-    with stop.listening():
+    with stop.listening(), redirect_stdout(LinesAbove(coordination.announce)):
         leave = session.run(rank=0)
         session.close()
     return report_end(coordination, leave.code)

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from workers.progress import REDRAW, Progress, Standing, clock_text
+from workers.progress import REDRAW, LinesAbove, Progress, Standing, clock_text
 
 
 class Terminal(io.StringIO):
@@ -143,3 +143,12 @@ def test_a_loss_that_is_no_number_is_shown_as_it_is() -> None:
 )
 def test_times_are_written_as_people_read_them(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+def test_what_the_users_code_prints_comes_in_whole_lines_above_the_live_one() -> None:
+    lines: list[str] = []
+    above = LinesAbove(lines.append)
+    print("half a line,", end=" ", file=above)
+    assert lines == []
+    print("the rest\nand another", file=above)
+    assert lines == ["half a line, the rest", "and another"]
