@@ -373,11 +373,14 @@ inf, nan, pi, e = _np.inf, _np.nan, _np.pi, _np.e
 strided = contiguous_format = preserve_format = channels_last = "memory"
 
 _SUBPACKAGES = ("nn", "optim", "utils", "data", "models", "metrics", "checkpoint")
+_IN_SUBPACKAGES = {"load": "ddp.serialization", "save": "ddp.serialization"}
 
 
 def __getattr__(name: str) -> _Any:
     if name in _SUBPACKAGES and _importlib_util.find_spec(f"ddp.{name}"):
         return _importlib.import_module(f"ddp.{name}")
+    if name in _IN_SUBPACKAGES:
+        return getattr(_importlib.import_module(_IN_SUBPACKAGES[name]), name)
     raise AttributeError(
         f"ddp has no '{name}'. It has the part of PyTorch's interface that training on CPUs needs; "
         "dir(ddp) lists it."

@@ -19,6 +19,7 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ddp
 from ddp import nn
 from ddp.autograd.tensor import Tensor
 from ddp.optim.adam import Adam
@@ -59,6 +60,11 @@ def test_a_state_dict_comes_back_with_its_order_and_versions(tmp_path: Path) -> 
     assert state._metadata == model.state_dict()._metadata  # type: ignore[attr-defined]
     for name, tensor in model.state_dict().items():
         np.testing.assert_array_equal(state[name].array, tensor.array, strict=True)
+
+
+def test_a_script_finds_both_where_pytorch_has_them(tmp_path: Path) -> None:
+    ddp.save({"w": ddp.ones(2)}, tmp_path / "w.pth")
+    assert ddp.load(tmp_path / "w.pth")["w"].tolist() == [1, 1]
 
 
 def test_an_optimizer_goes_on_from_its_saved_state(tmp_path: Path) -> None:
