@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -39,13 +40,20 @@ def erf(x: Array) -> Array:
     if x.dtype != np.float32:
         return np.asarray(_exact(x)).astype(x.dtype)
     y = np.empty_like(x, order="C")
-    source, target = np.ascontiguousarray(x).reshape(-1), y.reshape(-1)
-    for start in range(0, source.size, BLOCK):
-        _block(source[start : start + BLOCK], target[start : start + BLOCK])
+    for source, target in blocks(np.ascontiguousarray(x), y):
+        erf_into(source, target)
     return y
 
 
-def _block(x: Array, out: Array) -> None:
+def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Dense arrays of one size, BLOCK elements of each at a time."""
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, flat[0].size, BLOCK):
+        yield tuple([array[start : start + BLOCK] for array in flat])
+
+
+def erf_into(x: Array, out: Array) -> None:
+    """erf of one block of float32."""
     x = np.clip(x, np.float32(-EDGE), np.float32(EDGE))
     square = x * x
     numerator = _polynomial(P, square)

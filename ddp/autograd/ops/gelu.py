@@ -1,4 +1,7 @@
-"""GELU, exact and by tanh (Hendrycks and Gimpel, arXiv:1606.08415)."""
+"""GELU, exact and by tanh (Hendrycks and Gimpel, arXiv:1606.08415).
+
+The exact one is computed block by block: its many passes then run in the cache.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.erf import erf
+from ddp.autograd.ops.erf import blocks, erf
 from ddp.autograd.tensor import Tensor, wrap
 
 ROOT_HALF = math.sqrt(0.5)
@@ -17,11 +20,14 @@ CUBIC = 0.044715
 
 def gelu(input: Tensor) -> Tensor:
     """y = x · Φ(x), Φ being the cumulative distribution of the standard normal."""
-    x = input.array
-    cumulative = erf(x * x.dtype.type(ROOT_HALF))
-    cumulative += 1
-    cumulative *= 0.5
-    output = wrap(x * cumulative)
+    x = np.ascontiguousarray(input.array)
+    y, cumulative = np.empty_like(x), np.empty_like(x)
+    for x_part, normal, y_part in blocks(x, cumulative, y):
+        normal[...] = erf(x_part * x.dtype.type(ROOT_HALF))
+        normal += 1
+        normal *= 0.5
+        np.multiply(x_part, normal, out=y_part)
+    output = wrap(y)
     if node := GeluBackward0.record(output, input):
         node.save(input, cumulative)
     return output
@@ -34,13 +40,16 @@ class GeluBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         x, cumulative = self.saved
-        dx = x * x
-        dx *= -0.5
-        np.exp(dx, out=dx)
-        dx *= x
-        dx *= 1 / math.sqrt(2 * math.pi)
-        dx += cumulative
-        dx *= dy
+        x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+        dx = np.empty_like(x)
+        for x_part, normal, dy_part, out in blocks(x, cumulative, dy, dx):
+            np.multiply(x_part, x_part, out=out)
+            out *= -0.5
+            np.exp(out, out=out)
+            out *= x_part
+            out *= 1 / math.sqrt(2 * math.pi)
+            out += normal
+            out *= dy_part
         return (dx,)
 
 
