@@ -100,7 +100,8 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     if recorded:
         source = to(value, x.array.dtype) if isinstance(value, Tensor) else wrap(np.array(region))
         written = wrap(x.array)
-        node = CopySlices.record(written, _before(x, x.array), source)
+        is_put = all(isinstance(item, np.ndarray) for item in items)
+        node = (IndexPut if is_put else CopySlices).record(written, _before(x, x.array), source)
         assert node is not None
         node.index, node.value_shape = items, source.array.shape
         _rebase(x, written)
@@ -124,6 +125,15 @@ class CopySlices(Node):
             dx = np.array(dy)
             dx[self.index] = 0
         return dx, unbroadcast(dy[self.index], self.value_shape) if self.needs(1) else None
+
+
+class IndexPut(CopySlices):
+    """The same where the index consists of masks and lists of places."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        return "IndexPutBackward0"
 
 
 def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None) -> Tensor:

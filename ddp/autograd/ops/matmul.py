@@ -6,7 +6,7 @@ import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import operands, unbroadcast
-from ddp.autograd.ops.shape import reshape, unsafe_view
+from ddp.autograd.ops.shape import reshape, squeeze_row, unsafe_view, unsqueeze
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -23,14 +23,17 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return _dot(a, b)
     if ranks == (2, 1):
         return _mv(a, b)
-    if b.array.ndim == 2 and a.array.ndim > 2:
-        rows = reshape(a, (-1, a.shape[-1]))
-        return unsafe_view(_mm(rows, b), (*a.shape[:-1], b.shape[1]))
+    if ranks == (1, 2):
+        return squeeze_row(_mm(unsqueeze(a, 0), b))
+    if b.array.ndim <= 2 and a.array.ndim > 2:
+        rows = reshape(a, (-1, a.array.shape[-1]))
+        y = _mm(rows, b) if b.array.ndim == 2 else _mv(rows, b)
+        return unsafe_view(y, (*a.array.shape[:-1], *b.array.shape[1:]))
     if a.array.ndim == 1:
-        return unsafe_view(_bmm(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
-    if b.array.ndim == 1:
-        return unsafe_view(_bmm(a, reshape(b, (-1, 1))), a.shape[:-1])
-    return _bmm(a, b)
+        y = _bmm(reshape(a, (1, -1)), b)
+        return unsafe_view(y, (*b.array.shape[:-2], b.array.shape[-1]))
+    y = _bmm(a, b)
+    return unsafe_view(y, y.array.shape)
 
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
 def bmm(a: Tensor, b: Tensor) -> Tensor:
     """y[i] = a[i] @ b[i] for stacks (B, M, K) and (B, K, N)."""
     _require_rank("bmm", 3, a, b)
-    return matmul(a, b)
+    return _bmm(*_same_dtype(a, b))
 
 
 def mv(a: Tensor, b: Tensor) -> Tensor:

@@ -191,8 +191,7 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
     if min is None and max is None:
         raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        x = x if min is None else maximum(x, min)
-        return x if max is None else minimum(x, max)
+        return _clamp_by_tensors(x, min, max)
     for bound in (min, max):
         if bound is not None:
             x = operands(x, bound)[0]
@@ -201,6 +200,39 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
         inside = np.ones(x.shape, np.bool_) if min is None else x.array >= min
         node.save(np.asarray(inside if max is None else inside & (x.array <= max)))
     return y
+
+
+def _clamp_by_tensors(x: Tensor, min: Operand | None, max: Operand | None) -> Tensor:
+    """y = x held within bounds that vary, broadcast; where they cross, y = max."""
+    low = wrap(np.array(-np.inf, np.float32)) if min is None else min
+    high = wrap(np.array(np.inf, np.float32)) if max is None else max
+    x, low = operands(x, low)
+    x, high = operands(x, high)
+    low, high = operands(low, high)
+    y = combine(np.minimum, combine(np.maximum, x, low), high)
+    if node := ClampBackward0.record(y, x, low, high):
+        node.shapes = x.array.shape, low.array.shape, high.array.shape
+        below, above = x.array < low.array, x.array > high.array
+        crossed = high.array < low.array
+        node.save(*map(np.asarray, (~(below | above), below & ~crossed, above | crossed)))
+    return y
+
+
+class ClampBackward0(Node):
+    """dx = dy where min ≤ x ≤ max,  dmin = dy where x < min < max,  dmax = dy where y = max < x."""
+
+    __slots__ = ("shapes",)
+
+    shapes: tuple[Shape, Shape, Shape]
+
+    def backward(self, dy: Array) -> Gradients:
+        pairs = enumerate(zip(self.saved, self.shapes, strict=True))
+        return tuple(
+            [
+                unbroadcast(dy * taken, shape) if self.needs(i) else None
+                for i, (taken, shape) in pairs
+            ]
+        )
 
 
 class ClampBackward1(Node):

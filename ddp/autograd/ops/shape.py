@@ -241,6 +241,20 @@ class SqueezeBackward2(_Reshape):
     __slots__ = ()
 
 
+def squeeze_row(x: Tensor) -> Tensor:
+    """(1, N) → (N,): the end of a vector times a matrix."""
+    y = wrap(x.array[0])
+    if node := SqueezeBackward4.record(y, x):
+        node.shape = x.array.shape
+    return y
+
+
+class SqueezeBackward4(_Reshape):
+    """The row axis of a product left out."""
+
+    __slots__ = ()
+
+
 def movedim(x: Tensor, source: int, destination: int) -> Tensor:
     """A view with one axis moved to another place."""
     order = list(range(x.array.ndim))
