@@ -76,6 +76,8 @@ from ddp.nn.padding import ReplicationPad2d as ReplicationPad2d
 from ddp.nn.padding import ZeroPad1d as ZeroPad1d
 from ddp.nn.padding import ZeroPad2d as ZeroPad2d
 from ddp.nn.parameter import Parameter as Parameter
+from ddp.nn.parameter_containers import ParameterDict as ParameterDict
+from ddp.nn.parameter_containers import ParameterList as ParameterList
 from ddp.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from ddp.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from ddp.nn.pooling import AvgPool1d as AvgPool1d
