@@ -71,7 +71,8 @@ def load_state_dict(
                 continue
             expected.add(key)
             if key not in state_dict:
-                missing.append(key)
+                if not _is_older(state_dict, prefix, submodule, name):
+                    missing.append(key)
             elif (error := _load_member(submodule, name, key, state_dict[key], assign)) is not None:
                 errors.append(error)
     unexpected = [key for key in state_dict if key not in expected]
@@ -83,6 +84,16 @@ def load_state_dict(
         name = type(module).__name__
         raise RuntimeError(f"Error(s) in loading state_dict for {name}:\n\t" + "\n\t".join(errors))
     return IncompatibleKeys(missing, unexpected)
+
+
+def _is_older(state_dict: Mapping[str, Any], prefix: str, module: Any, name: str) -> bool:
+    """Whether the member came to its module after the state dict was saved; it then stays as it is.
+
+    Batch norm counts its batches since version 2. A state dict without versions counts as old.
+    """
+    versions = getattr(state_dict, "_metadata", None) or {}
+    saved = versions.get(prefix, {}).get("version") or 1
+    return name == "num_batches_tracked" and bool(saved < 2 <= module._version)
 
 
 def _load_member(module: Any, name: str, key: str, value: Any, assign: bool) -> str | None:

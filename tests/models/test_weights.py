@@ -118,3 +118,11 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path) -> None:
     save([1, 2], tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="expected a state dict, got a list"):
         load_weights(Linear(2, 3), str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_the_prefix_of_a_wrapper_is_taken_off(prefix: str, tmp_path: Path) -> None:
+    source, path = Linear(2, 3), tmp_path / "w.pth"
+    save({prefix + name: tensor for name, tensor in source.state_dict().items()}, path)
+    model = load_weights(Linear(2, 3), str(path))
+    np.testing.assert_array_equal(model.weight.array, source.weight.array)

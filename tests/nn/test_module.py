@@ -462,3 +462,17 @@ def test_repr_nests_by_two_spaces() -> None:
         "  )\n"
         ")"
     )
+
+
+def test_a_batch_norm_from_before_it_counted_batches_is_loaded() -> None:
+    layer = nn.Sequential(nn.BatchNorm2d(2))
+    old = layer.state_dict()
+    del old["0.num_batches_tracked"]
+    with pytest.raises(RuntimeError, match=r'Missing key.*"0\.num_batches_tracked"'):
+        layer.load_state_dict(old)  # it says version 2
+    old._metadata["0"]["version"] = None
+    layer.load_state_dict(old)
+    layer.load_state_dict(dict(old))
+    del old["0.running_mean"]
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "0.running_mean"\. $'):
+        layer.load_state_dict(old)

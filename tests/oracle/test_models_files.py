@@ -130,3 +130,17 @@ def test_pytorch_finds_shared_memory_and_parameters_again() -> None:
     read = torch.load(file, weights_only=True)
     assert isinstance(read["a"], torch.nn.Parameter)
     assert read["a"].data_ptr() == read["b"].data_ptr()
+
+
+@pytest.mark.parametrize("version", [None, 1, 2])
+def test_batch_norms_of_older_files_are_taken_or_refused_alike(version: int | None) -> None:
+    answers = []
+    for layer in (torch.nn.BatchNorm2d(2), nn.BatchNorm2d(2)):
+        state = layer.state_dict()
+        del state["num_batches_tracked"]
+        state._metadata[""]["version"] = version
+        try:
+            answers.append(str(layer.load_state_dict(state)))
+        except RuntimeError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1]
