@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ddp
 from ddp.autograd.creation import rand
 from ddp.autograd.random import Generator, manual_seed
 from ddp.autograd.tensor import Tensor
 from ddp.utils.data import DataLoader, Subset, SubsetRandomSampler, TensorDataset, get_worker_info
 from tests.helpers.runs import assert_all_gone, is_alive
-from tests.helpers.spawn import start
+from tests.helpers.spawn import spawn, start
 from tests.utils.data_sets import Broken, Count, Squares, WhoAmI, name_of_no_class
 
 pytestmark = [
@@ -177,6 +178,20 @@ def test_a_worker_that_hangs_runs_into_the_timeout() -> None:
         list(DataLoader(Broken(4, "hang"), 1, num_workers=1, timeout=0.2))
 
 
+STARTED_ANEW = """
+from ddp.utils.data import DataLoader
+from tests.utils.data_sets import Squares
+loader = DataLoader(Squares(5), 2, num_workers=2, multiprocessing_context="spawn")
+print([y.tolist() for _, y in loader])
+"""
+
+
+@pytest.mark.slow  # three Pythons are started, in a process that ends with multiprocessing's helper
+def test_workers_may_be_started_anew_instead_of_forked() -> None:
+    done = spawn([sys.executable, "-c", STARTED_ANEW])
+    assert (done.stdout, done.stderr) == ("[[0, 1], [4, 9], [16]]\n", "")
+
+
 LOADING_FOREVER = """
 from ddp.utils.data import DataLoader
 from tests.utils.data_sets import WhoAmI
@@ -220,6 +235,11 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_cannot_be_is_refused(build: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build()
+
+
+def test_it_is_found_where_scripts_look_for_it() -> None:
+    assert ddp.utils.data.DataLoader is DataLoader
+    assert ddp.utils.data.distributed.DistributedSampler is ddp.utils.data.DistributedSampler
 
 
 def test_pinned_memory_is_not_there_and_said_so() -> None:
