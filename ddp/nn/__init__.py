@@ -85,6 +85,9 @@ from ddp.nn.pooling import MaxPool1d as MaxPool1d
 from ddp.nn.recurrent import GRU as GRU
 from ddp.nn.recurrent import LSTM as LSTM
 from ddp.nn.recurrent import RNN as RNN
+from ddp.nn.recurrent_cells import GRUCell as GRUCell
+from ddp.nn.recurrent_cells import LSTMCell as LSTMCell
+from ddp.nn.recurrent_cells import RNNCell as RNNCell
 from ddp.nn.resampling import PixelShuffle as PixelShuffle
 from ddp.nn.resampling import PixelUnshuffle as PixelUnshuffle
 from ddp.nn.resampling import Upsample as Upsample

@@ -117,3 +117,27 @@ def test_refusals_have_pytorchs_words(kind: str, shape: Any, hx: Any) -> None:
 def test_a_warning_says_where_dropout_does_nothing() -> None:
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
         nn.LSTM(3, 5, dropout=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}])
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("RNNCell", {}), ("RNNCell", {"nonlinearity": "relu"}), ("GRUCell", {}), ("LSTMCell", {})],
+)
+def test_a_cell(kind: str, more: dict[str, Any], options: dict[str, Any]) -> None:
+    ours, theirs = pair(kind, **options, **more)
+    x, count = draw(1, 4, 3), 2 if kind == "LSTMCell" else 1
+    states = [draw(2 + i, 4, 5) for i in range(count)]
+
+    def run(module: Any) -> Any:
+        def call(x: Any, *hx: Any) -> Any:
+            answer = module(x, (hx if count > 1 else hx[0]) if hx else None)
+            return answer[0] * 2 + answer[1] if count > 1 else answer
+
+        return call
+
+    same_function(run(ours), run(theirs), x, *states)
+    same_function(run(ours), run(theirs), x)
+    same_function(run(ours), run(theirs), x[0])
+    for our_param, their_param in zip(ours.parameters(), theirs.parameters(), strict=True):
+        close(our_param.grad, their_param.grad, atol=1e-5)
