@@ -43,6 +43,7 @@ class Memory:
     __slots__ = ()
 
     array: Array
+    _base: Any  # of a view: the tensor that owns the memory
 
     @property
     def shape(self) -> Size:
@@ -115,12 +116,25 @@ class Memory:
         return is_floating(self.array.dtype)
 
     def is_contiguous(self) -> bool:
-        """Whether the memory is dense in C order."""
-        return self.array.flags.c_contiguous
+        """Whether the memory is dense in C order, as `stride` tells it."""
+        if self.array.flags.c_contiguous and self._base is None:
+            return True
+        dense = dense_strides(self.array.shape)
+        lengths = zip(self.array.shape, self.stride(), dense, strict=True)
+        return self.array.size == 0 or all(n == 1 or step == c for n, step, c in lengths)
 
     def stride(self, dim: int | None = None) -> Any:
-        """Elements (not bytes) from one entry to the next, per axis."""
-        strides = tuple(step // self.array.itemsize for step in self.array.strides)
+        """Elements (not bytes) from one entry to the next, per axis.
+
+        Channels-last memory is an inner matter of the engine: it is told as if it were in C order,
+        and a view of it as if it were a view of memory in C order.
+        """
+        owner = self.array if self._base is None else self._base.array
+        steps = self.array.strides
+        if is_channels_last(owner):
+            strides = tuple([_told(step, owner) for step in steps])
+        else:
+            strides = tuple([step // self.array.itemsize for step in steps])
         return strides if dim is None else strides[dim]
 
     def data_ptr(self) -> int:
@@ -161,3 +175,26 @@ class Memory:
         if self.array.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
         return self.array.shape[0]
+
+
+def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Elements from one entry to the next, per axis, in C order."""
+    return tuple([math.prod(shape[axis + 1 :]) for axis in range(len(shape))])
+
+
+def is_channels_last(array: Array) -> bool:
+    """Whether (N, C, ...) lies in memory as (N, ..., C), dense, and not in C order as well."""
+    if array.ndim < 3 or array.flags.c_contiguous:
+        return False
+    return array.transpose(0, *range(2, array.ndim), 1).flags.c_contiguous
+
+
+def _told(step: int, owner: Array) -> int:
+    """A step of so many bytes in the memory of `owner`, in elements as if it were in C order."""
+    told = 0
+    axes = sorted(zip(owner.strides, owner.shape, dense_strides(owner.shape), strict=True))
+    for stride, length, dense in reversed(axes):
+        if length > 1:
+            count, step = divmod(step, stride)
+            told += count * dense
+    return told

@@ -129,3 +129,17 @@ def test_prints_say_dtype_and_history(lib: Lib) -> None:
     assert "requires_grad=True" in repr(x)
     assert repr(x.float() * 2) == "tensor([2.], grad_fn=<MulBackward0>)"
     assert len(repr(lib.zeros(100, 100))) < 2000
+
+
+def test_clamping_by_tensors_keeps_integers_and_lets_the_upper_bound_win(lib: Any) -> None:
+    x = lib.tensor([1, 5, 9])
+    assert x.clamp(min=lib.tensor([2, 2, 2])).tolist() == [2, 5, 9]
+    assert x.clamp(max=lib.tensor(4)).dtype == lib.int64
+    y = lib.tensor([1.0, 5.0, 9.0], requires_grad=True)
+    low, high = (lib.tensor(v, requires_grad=True) for v in ([2.0, 7.0, 3.0], [4.0, 6.0, 8.0]))
+    z = y.clamp(min=low, max=high)
+    z.sum().backward()
+    assert z.tolist() == [2.0, 6.0, 8.0]
+    assert y.grad.tolist() == [0.0, 0.0, 0.0]
+    assert low.grad.tolist() == [1.0, 0.0, 0.0]
+    assert high.grad.tolist() == [0.0, 1.0, 1.0]

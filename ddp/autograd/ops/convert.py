@@ -29,10 +29,10 @@ class CloneBackward0(Node):
 
 
 def contiguous(x: Tensor) -> Tensor:
-    """x itself if its memory is dense in C order, else a copy that is."""
-    if x.array.flags.c_contiguous:
+    """x itself if its memory is told as dense in C order (see `stride`), else a copy that is."""
+    if x.is_contiguous():
         return x
-    y = wrap(np.ascontiguousarray(x.array))
+    y = wrap(x.array.copy(order="C"))
     CloneBackward0.record(y, x)
     return y
 

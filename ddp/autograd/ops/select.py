@@ -204,11 +204,13 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
 
 def _clamp_by_tensors(x: Tensor, min: Operand | None, max: Operand | None) -> Tensor:
     """y = x held within bounds that vary, broadcast; where they cross, y = max."""
-    low = wrap(np.array(-np.inf, np.float32)) if min is None else min
-    high = wrap(np.array(np.inf, np.float32)) if max is None else max
-    x, low = operands(x, low)
-    x, high = operands(x, high)
-    low, high = operands(low, high)
+    for bound in (min, max):
+        if bound is not None:
+            x = operands(x, bound)[0]
+    limits = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
+    lowest, highest = (limits.min, limits.max) if limits else (-np.inf, np.inf)
+    low = operands(lowest if min is None else min, x)[0]
+    high = operands(highest if max is None else max, x)[0]
     y = combine(np.minimum, combine(np.maximum, x, low), high)
     if node := ClampBackward0.record(y, x, low, high):
         node.shapes = x.array.shape, low.array.shape, high.array.shape
