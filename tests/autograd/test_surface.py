@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import ddp
-from ddp.autograd.gradcheck import gradcheck
+from ddp.autograd.gradcheck import gradcheck, gradgradcheck
 from ddp.autograd.methods import Methods
 from ddp.autograd.tensor import Tensor
 from tests.autograd.cases import Case, inputs
@@ -148,3 +150,20 @@ def test_equal_elements_keep_their_order_in_a_sort() -> None:
     assert x.sort(descending=True).indices.tolist() == [3, 0, 2, 1, 4]
     assert x[:3].topk(2).indices.tolist() == [0, 2]
     assert x.median().isnan().item()
+
+
+# A second gradient is refused by name where a formula cannot be recorded; it is never wrong.
+WITHOUT_SECOND_GRADIENT = 21
+
+
+@pytest.mark.slow(reason="one check of second gradients per case")
+def test_second_gradients_are_right_or_refused() -> None:
+    refused = []
+    for case in DIFFERENTIABLE:
+        tensors = [Tensor(array, requires_grad=True) for array in inputs(case, np.float64)]
+        try:
+            assert gradgradcheck(partial(case.function, ddp), tensors, fast_mode=True)
+        except NotImplementedError as error:
+            assert "create_graph=True is not supported" in str(error)  # noqa: PT017
+            refused.append(case.name)
+    assert len(refused) <= WITHOUT_SECOND_GRADIENT, refused

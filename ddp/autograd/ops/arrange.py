@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.index import getitem
+from ddp.autograd.ops.index import IndexPutBackward0, SelectBackward0, getitem
 from ddp.autograd.ops.join import narrow
 from ddp.autograd.ops.reduce import as_axis
 from ddp.autograd.ops.shape import as_shape, expand, flip, permute, repeat, reshape, transpose
@@ -173,57 +173,49 @@ def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The view of the diagonal of two axes, as the last axis."""
-    y = view_of(x, _writeable_diagonal(x.array, offset, as_axis(x, dim1), as_axis(x, dim2)))
+    axes = as_axis(x, dim1), as_axis(x, dim2)
+    array = x.array.diagonal(offset, *axes)
+    array.flags.writeable = x.array.flags.writeable
+    y = view_of(x, array)
     if node := DiagonalBackward0.record(y, x):
-        node.shape, node.where = x.array.shape, (offset, as_axis(x, dim1), as_axis(x, dim2))
+        node.shape, node.index = x.array.shape, _on_the_diagonal(array.shape, offset, *axes)
     return y
 
 
-def _writeable_diagonal(x: Array, offset: int, axis1: int, axis2: int) -> Array:
-    view = x.diagonal(offset, axis1, axis2)
-    view.flags.writeable = x.flags.writeable
-    return view
+def _on_the_diagonal(shape: Shape, offset: int, axis1: int, axis2: int) -> tuple[Array, ...]:
+    """The index by which a tensor has `shape`, the last axis of which is its diagonal."""
+    *rest, along = np.indices(shape, sparse=True)
+    index = {axis1: along + max(-offset, 0), axis2: along + max(offset, 0)}
+    others = iter(rest)
+    return tuple([index[i] if i in index else next(others) for i in range(len(shape) + 1)])
 
 
-class DiagonalBackward0(Node):
+class DiagonalBackward0(SelectBackward0):
     """dx = dy on the diagonal, 0 elsewhere."""
 
-    __slots__ = ("shape", "where")
-
-    shape: Shape
-    where: tuple[int, int, int]
-
-    def backward(self, dy: Array) -> Gradients:
-        dx = np.zeros(self.shape, dy.dtype)
-        _writeable_diagonal(dx, *self.where)[...] = dy
-        return (dx,)
+    __slots__ = ()
 
 
 def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Square matrices with x's last axis on the diagonal, 0 elsewhere."""
-    length = x.shape[-1] + abs(offset)
     rank = x.ndim + 1
     axes = dim1 % rank, dim2 % rank
-    shape = list(x.shape[:-1])
+    shape = list(x.array.shape[:-1])
     for axis in sorted(axes):
-        shape.insert(axis, length)
+        shape.insert(axis, x.array.shape[-1] + abs(offset))
+    index = _on_the_diagonal(x.array.shape, offset, *axes)
     y_array = np.zeros(shape, x.array.dtype)
-    _writeable_diagonal(y_array, offset, *axes)[...] = x.array
+    y_array[index] = x.array
     y = wrap(y_array)
     if node := DiagEmbedBackward0.record(y, x):
-        node.where = (offset, *axes)
+        node.index = index
     return y
 
 
-class DiagEmbedBackward0(Node):
+class DiagEmbedBackward0(IndexPutBackward0):
     """dx = the diagonal of dy."""
 
-    __slots__ = ("where",)
-
-    where: tuple[int, int, int]
-
-    def backward(self, dy: Array) -> Gradients:
-        return (dy.diagonal(*self.where),)
+    __slots__ = ()
 
 
 def diag(x: Tensor, diagonal: int = 0) -> Tensor:

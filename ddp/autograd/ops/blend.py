@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import arithmetic, rounding
 from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
 from ddp.autograd.ops.scatter import nonzero
 from ddp.autograd.ops.select import where as choose
-from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.tensor import Tensor
 
 
 def fmax(a: Tensor, b: Tensor) -> Tensor:
@@ -142,6 +142,7 @@ class CopysignBackward0(Node):
     """da = dy, with the sign turned where a's was; 0 where a is 0.  db = 0."""
 
     __slots__ = ("b_shape",)
+    saves = Saves(self=0, result=RESULT)
 
     b_shape: tuple[int, ...]
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.arithmetic import mul
 from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, unbroadcast
 from ddp.autograd.ops.elementwise import log
@@ -221,6 +221,7 @@ class LogaddexpBackward0(Node):
     """da = dy · exp(a - y),  db = dy · exp(b - y)."""
 
     __slots__ = ()
+    saves = Saves(self=0, other=1, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         a, b, y = self.saved

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.autograd.grad_mode import is_grad_enabled
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import moments
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.elementwise import sqrt
@@ -111,6 +111,7 @@ class LinalgInvExBackward0(Node):
     """dx = -yᵀ @ dy @ yᵀ."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
@@ -133,6 +134,7 @@ class LinalgSolveExBackward0(Node):
     """db = a⁻ᵀ @ dx,  da = -db @ xᵀ, summed over stacks that were broadcast."""
 
     __slots__ = ()
+    saves = Saves(A=0, result=RESULT)
 
     def backward(self, dx: Array) -> Gradients:
         a, x = self.saved

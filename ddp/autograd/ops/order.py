@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.autograd.dtypes import DEFAULT_FLOAT
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import Array
+from ddp.autograd.ops.index import SelectBackward0
 from ddp.autograd.ops.reduce import as_axis
 from ddp.autograd.ops.shape import flatten
 from ddp.autograd.tensor import Tensor, wrap
@@ -24,71 +25,55 @@ class Sorted(NamedTuple):
     indices: Tensor
 
 
-class _Pick(Node):
-    """y = the elements of x at `where` along an axis;  dx = dy put back there, 0 elsewhere."""
-
-    __slots__ = ("axis", "keepdim", "shape")
-
-    axis: int
-    keepdim: bool
-    shape: tuple[int, ...]
-
-    def backward(self, dy: Array) -> Gradients:
-        (where,) = self.saved
-        dx = np.zeros(self.shape, dy.dtype)
-        if not self.shape:
-            return (dx + dy.reshape(()),)
-        np.put_along_axis(
-            dx, where, dy if self.keepdim else np.expand_dims(dy, self.axis), self.axis
-        )
-        return (dx,)
-
-
-class SortBackward0(_Pick):
+class SortBackward0(SelectBackward0):
     """Every element, in order."""
 
     __slots__ = ()
 
 
-class TopkBackward0(_Pick):
+class TopkBackward0(SelectBackward0):
     """The k extreme elements."""
 
     __slots__ = ()
 
 
-class KthvalueBackward0(_Pick):
+class KthvalueBackward0(SelectBackward0):
     """The k-th smallest element."""
 
     __slots__ = ()
 
 
-class MedianBackward1(_Pick):
+class MedianBackward1(SelectBackward0):
     """The median along an axis."""
 
     __slots__ = ()
 
 
-class ModeBackward0(_Pick):
+class ModeBackward0(SelectBackward0):
     """The most frequent element."""
 
     __slots__ = ()
 
 
 def _picked(
-    node_class: type[_Pick], x: Tensor, where: Array, axis: int, keepdim: bool = True
+    node_class: type[SelectBackward0], x: Tensor, where: Array, axis: int, keepdim: bool = True
 ) -> Sorted:
     """x's elements at `where`, whose axis is left out of the results unless `keepdim`."""
     where = np.asarray(where, np.int64)
+    index: tuple[Array, ...] = ()
     if x.array.ndim == 0:
-        values, where = x.array.reshape(()).copy(), where.reshape(())
+        where = where.reshape(())
     else:
-        values = np.take_along_axis(x.array, where, axis)
-    squeezed = not keepdim and x.array.ndim > 0
-    y = wrap(values.squeeze(axis) if squeezed else values)
+        grid: list[Array] = list(np.indices(where.shape, sparse=True))
+        grid[axis] = where
+        index = tuple(grid)
+        if not keepdim:
+            where = where.squeeze(axis)
+            index = tuple([places.squeeze(axis) for places in grid])
+    y = wrap(x.array[index])
     if node := node_class.record(y, x):
-        node.axis, node.keepdim, node.shape = axis, keepdim, x.array.shape
-        node.save(where)
-    return Sorted(y, wrap(where.squeeze(axis) if squeezed else where))
+        node.shape, node.index = x.array.shape, index
+    return Sorted(y, wrap(where))
 
 
 def _order(x: Array, axis: int, descending: bool) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import quietly
 from ddp.autograd.ops.elementwise import floating
 from ddp.autograd.tensor import Tensor, wrap
@@ -23,6 +23,7 @@ class OfInput(Node):
     """dx = dy · slope(x)."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -36,6 +37,7 @@ class OfOutput(Node):
     """dx = dy · slope(y)."""
 
     __slots__ = ()
+    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved

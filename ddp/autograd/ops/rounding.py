@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, unbroadcast
 from ddp.autograd.ops.pointwise import Flat, flat
 from ddp.autograd.tensor import Tensor, wrap
@@ -108,6 +108,7 @@ class FmodBackward1(Node):
     """da = dy,  db = -dy · trunc(a / b)."""
 
     __slots__ = ("a_shape", "b_shape")
+    saves = Saves(quotient=CONSTANT)
 
     a_shape: tuple[int, ...]
     b_shape: tuple[int, ...]

@@ -94,12 +94,14 @@ class ScatterBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         dx = dsource = None
         if self.needs(0):
-            dx = np.array(dy)
-            dx[self.index] = 0
+            kept = np.ones(dy.shape, np.bool_)
+            kept[self.index] = False
+            dx = np.where(kept, dy, dy.dtype.type(0))
         if self.needs(1):
             taken = dy[self.index]
             dsource = taken if taken.shape == self.source_shape else taken.sum()
-        return dx, None if dsource is None else np.asarray(dsource).reshape(self.source_shape)
+            dsource = dsource.reshape(self.source_shape)
+        return dx, dsource
 
 
 class IndexCopyBackward0(ScatterBackward0):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.arrange import diagonal
 from ddp.autograd.ops.blend import lerp
 from ddp.autograd.ops.broadcast import quietly, to
@@ -44,6 +44,7 @@ class LogsumexpBackward0(Reduction):
     """dx = dy · exp(x - y): the softmax of x."""
 
     __slots__ = ()
+    saves = Saves(self=0, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         x, y = self.saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, to, unbroadcast
 from ddp.autograd.ops.pointwise import OfInput, OfOutput, pointwise
 from ddp.autograd.tensor import Tensor
@@ -163,6 +163,7 @@ class Atan2Backward0(Node):
     """da = dy · b / (a² + b²),  db = -dy · a / (a² + b²); 0 at the origin."""
 
     __slots__ = ()
+    saves = Saves(self=0, other=1)
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
@@ -188,6 +189,7 @@ class HypotBackward0(Node):
     """da = dy · a / y,  db = dy · b / y."""
 
     __slots__ = ()
+    saves = Saves(self=0, other=1, result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         a, b, y = self.saved
