@@ -11,7 +11,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from ddp.autograd.tensor import Tensor
 from ddp.optim.adam import Adam
 from ddp.serialization import load, save
 from ddp.serialization.files import WeightsFileError
+from ddp.serialization.reading import LEGACY_MAGIC, LEGACY_VERSION
 from ddp.serialization.storages import STORAGE_TYPES, Storage, view
 
 DTYPES = ["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"]
@@ -37,11 +38,12 @@ def through_memory(obj: Any) -> Any:
     return load(file)
 
 
-def torch_zip(program: bytes, **members: bytes) -> io.BytesIO:
+def torch_zip(program: bytes, byteorder: bytes = b"little", **members: bytes) -> io.BytesIO:
     """A zip file as PyTorch's, around any pickle."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", program)
+        archive.writestr("archive/byteorder", byteorder)
         for name, content in members.items():
             archive.writestr(f"archive/data/{name[1:]}", content)
     file.seek(0)
@@ -269,6 +271,47 @@ def test_a_tensor_as_a_view_of_its_storage() -> None:
     program = stored("FloatStorage", "0", 6, (2, 2), (1, 3), offset=1)
     file = torch_zip(program, _0=np.arange(6, dtype="<f4").tobytes())
     assert load(file).tolist() == [[1, 4], [2, 5]]
+
+
+def test_a_file_from_a_machine_of_the_other_byte_order() -> None:
+    program = stored("ShortStorage", "0", 2, (2,), (1,))
+    assert load(torch_zip(program, byteorder=b"big", _0=bytes([0, 1, 1, 0]))).tolist() == [1, 256]
+
+
+def before_1_6(program: bytes, *keys: str, little_endian: bool = True) -> bytes:
+    """The head of a file in PyTorch's older format; the storages follow."""
+    system = {"little_endian": little_endian}
+    head = [pickle.dumps(value, 2) for value in (LEGACY_MAGIC, LEGACY_VERSION, system)]
+    return b"".join([*head, program, pickle.dumps(list(keys), 2)])
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_the_format_from_before_1_6(order: Literal["little", "big"]) -> None:
+    program = stored("FloatStorage", "7", 2, (2,), (1,)).replace(b"tQ", b"NtQ")
+    values = np.array([1, 2], "<f4" if order == "little" else ">f4").tobytes()
+    head = before_1_6(program, "7", little_endian=order == "little")
+    content = head + (2).to_bytes(8, order) + values
+    assert load(io.BytesIO(content)).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (pickle.dumps(3), "nor begins with PyTorch's magic number"),
+        (pickle.dumps(LEGACY_MAGIC, 2) + pickle.dumps(1000, 2), "its version is not the one"),
+        (before_1_6(stored("FloatStorage", "0", 2, (2,), (1,))), "1 storages are missing"),
+        (before_1_6(stored("FloatStorage", "0", 2, (2,), (1,)), "0") + bytes(8), "it says 0"),
+        (before_1_6(stored("FloatStorage", "0", 2**30, (2,), (1,)), "0"), "it ends before a stor"),
+        (before_1_6(pickle.dumps(3, 2), "0"), "lists a storage '0' that no tensor has"),
+        (
+            before_1_6(stored("FloatStorage", "0", 2, (2,), (1,)), "0") + b"\2" + bytes(10),
+            "has 3 bytes",
+        ),
+    ],
+)
+def test_a_damaged_file_from_before_1_6_is_refused(content: bytes, sentence: str) -> None:
+    with pytest.raises(WeightsFileError, match=sentence):
+        load(io.BytesIO(content))
 
 
 @pytest.mark.parametrize(

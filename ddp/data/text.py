@@ -57,7 +57,8 @@ def pydocs(
     """The English text behind Python's `help()`, about half a megabyte: (train, test).
 
     It comes with every Python and differs a little between its versions. The end of the text is
-    the test set. `stride`: from window to window; by default they follow one another.
+    the test set, whose windows follow one another; so do those of the training set, unless
+    `stride` says how far one begins after the other.
     """
     from pydoc_data.topics import topics  # half a megabyte, for those who ask for it
 
@@ -86,4 +87,4 @@ def split_text(
     numbers = encode(text)
     border = round(len(numbers) * (1 - test_fraction))
     train, test = numbers[:border], numbers[border:]
-    return Windows(train, context, stride or context), Windows(test, context, stride or context)
+    return Windows(train, context, stride or context), Windows(test, context, context)

@@ -50,6 +50,8 @@ def test_pydocs_are_half_a_megabyte_of_english() -> None:
     train, test = pydocs(context=64)
     assert len(train) > 5000
     assert len(test) > 500
+    overlapping, same_test = pydocs(context=64, stride=16)
+    assert (len(overlapping) // len(train), len(same_test)) == (3, len(test))
     text = decode(fetch(train, np.arange(len(train)))[0].reshape(-1))
     assert text.count(" the ") > 3000
 
