@@ -19,7 +19,9 @@ import math
 import numpy as np
 
 from ddp.autograd.grad_mode import no_grad
-from ddp.autograd.random import RandomSource, current_generator
+from ddp.autograd.ops.join import cat
+from ddp.autograd.ops.sampling import multinomial
+from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.models.weights import load_weights
 from ddp.nn import functional as F
@@ -162,15 +164,15 @@ class GPT(Module):
         """Continue (N, T) tokens, one drawn after another: (N, T + max_new_tokens).
 
         `temperature` below 1 prefers the likelier tokens; `top_k` allows only the k likeliest.
-        The mode, train or eval, is the caller's.
+        The mode, train or eval, is the caller's. From one seed nanoGPT draws the same tokens.
         """
-        generator = current_generator() if generator is None else generator
         with no_grad():
             for _ in range(max_new_tokens):
-                window = Tensor(tokens.array[:, -self.block_size :])
-                logits = self(window).array[:, -1] / np.float32(temperature)
-                following = draw_tokens(logits, top_k, generator)
-                tokens = Tensor(np.concatenate([tokens.array, following[:, np.newaxis]], axis=1))
+                logits = self(tokens[:, -self.block_size :])[:, -1] / temperature
+                if top_k is not None:
+                    logits = keep_largest(logits, top_k)
+                following = multinomial(F.softmax(logits, -1), 1, generator=generator)
+                tokens = cat([tokens, following], 1)
         return tokens
 
 
@@ -186,18 +188,7 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def draw_tokens(
-    logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    top_k: int | None,
-    generator: RandomSource,
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """One token for each row of logits (N, V), by inversion of the cumulative probabilities."""
-    wide = logits.astype(np.float64)
-    if top_k is not None and top_k < wide.shape[1]:
-        least = np.sort(wide, axis=1)[:, [-top_k]]
-        wide[wide < least] = -np.inf
-    weights = np.exp(wide - wide.max(axis=1, keepdims=True))
-    cumulative = np.cumsum(weights, axis=1)
-    drawn = generator.uniform((len(logits), 1)).astype(np.float64) * cumulative[:, -1:]
-    tokens: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = (cumulative <= drawn).sum(axis=1)
-    return tokens
+def keep_largest(logits: Tensor, count: int) -> Tensor:
+    """The logits (N, V) with all but the `count` largest of each row at -inf."""
+    least = np.sort(logits.array, axis=1)[:, -min(count, logits.shape[1])]
+    return logits.masked_fill(Tensor(logits.array < least[:, np.newaxis]), -math.inf)

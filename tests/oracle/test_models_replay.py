@@ -211,3 +211,22 @@ def test_the_gpt_is_replayed_from_its_seed(dropout: float) -> None:
     losses = steps(ours, token_loss, AdamW(ours.parameters(), lr=0.003), on(ddp, batches))
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_from_one_seed_both_write_the_same(top_k: int | None) -> None:
+    torch.manual_seed(10)
+    theirs = TheirGpt(31, 16, layers=1, heads=2, c=32, dropout=0.0)
+    manual_seed(10)
+    ours = GPT(31, 16, n_layer=1, n_head=2, n_embd=32)
+    start = np.array([[1, 2], [3, 4]])
+    tokens = torch.from_numpy(start)
+    with torch.no_grad():
+        for _ in range(30):
+            logits = theirs(tokens[:, -16:])[:, -1] / 0.8
+            if top_k is not None:
+                least = torch.topk(logits, top_k).values[:, [-1]]
+                logits[logits < least] = -math.inf
+            drawn = torch.multinomial(torch.softmax(logits, -1), 1)
+            tokens = torch.cat([tokens, drawn], 1)
+    assert ours.generate(Tensor(start), 30, 0.8, top_k).tolist() == tokens.tolist()
