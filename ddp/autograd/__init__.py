@@ -21,9 +21,9 @@ from ddp.autograd.gradcheck import gradgradcheck as gradgradcheck
 from ddp.autograd.gradients import backward as backward
 from ddp.autograd.gradients import grad as grad
 from ddp.autograd.methods import install
-from ddp.autograd.node import Node
+from ddp.autograd.node import SavedAttribute
 from ddp.autograd.saved import saved_attribute
 from ddp.autograd.tensor import Tensor
 
 install(Tensor)
-Node.__getattr__ = saved_attribute  # type: ignore[attr-defined]
+SavedAttribute.look_up = saved_attribute

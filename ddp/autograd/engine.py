@@ -120,9 +120,13 @@ def _run(
     """The loop. `dependencies` counts, for every node that may run, the edges that reach it."""
     ready: list[tuple[int, Node, list[Gradient]]] = [(0, root, seeds)]
     arrived: dict[Node, list[Gradient]] = {}
+    plain = formula is None and not captured
     while ready:
         _, node, dys = heappop(ready)
-        gradients = _apply(node, dys, retain_graph, captured, formula, dependencies)
+        if plain and node._hooks is None:
+            gradients = _apply_formula(node, dys, retain_graph)
+        else:
+            gradients = _apply(node, dys, retain_graph, captured, formula, dependencies)
         for (target, output_nr), gradient in zip(node.next_functions, gradients, strict=False):
             if target is None:
                 continue
@@ -167,6 +171,16 @@ def _apply(
             return (None,) * len(node.next_functions)
     if hooks is not None and hooks.before:
         dys = run_before_hooks(hooks.before, dys)
+    gradients = _apply_formula(node, dys, retain_graph, formula)
+    if hooks is not None and hooks.after:
+        gradients = run_after_hooks(hooks.after, gradients, dys)
+    return gradients
+
+
+def _apply_formula(
+    node: Node, dys: list[Gradient], retain_graph: bool, formula: Formula | None = None
+) -> Gradients:
+    """The gradients of one node's inputs; what it saved is checked before and let go after."""
     if dys[0] is None and not node._takes_undefined and all(dy is None for dy in dys):
         return (None,) * len(node.next_functions)
     if formula is None:
@@ -177,8 +191,6 @@ def _apply(
         gradients = formula(node, dys)
     if not retain_graph:
         node._release()
-    if hooks is not None and hooks.after:
-        gradients = run_after_hooks(hooks.after, gradients, dys)
     return gradients
 
 
@@ -197,7 +209,10 @@ def _serve_leaf(
         return
     if node._hooks is not None:
         dys = run_before_hooks(node._hooks.before, dys)
-    accumulate(leaf, dys[0])
+    if isinstance(dys[0], Tensor):
+        accumulate(leaf, dys[0])
+    else:
+        leaf._accumulate_grad(dys[0])
     if leaf._post_accumulate_grad_hooks:
         run_post_accumulate_hooks(leaf._post_accumulate_grad_hooks, leaf)
     if node._hooks is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -41,7 +41,23 @@ class Saves(dict[str, int]):
 
 ndarray = np.ndarray
 
+_new = object.__new__
 _sequence = itertools.count()
+
+
+class SavedAttribute:
+    """`node._saved_self`, `node._saved_exponent`: what a node keeps, under PyTorch's name.
+
+    A descriptor each, made with the class: a `__getattr__` would slow down every other attribute.
+    """
+
+    look_up: ClassVar[Callable[[Node, str], Any]]  # set when the package is put together
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, node: Node | None, owner: type[Node]) -> Any:
+        return self if node is None else SavedAttribute.look_up(node, self.name)
 
 
 class Freed:
@@ -86,6 +102,11 @@ class Node:
         self._hooks = None
         self._number = next(_sequence)
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in (*(cls.saves or ()), *vars(cls).get("__slots__", ())):
+            setattr(cls, f"_saved_{name}", SavedAttribute(name))
+
     @classmethod
     def record(cls, output: Tensor, *inputs: Tensor) -> Self | None:
         """Make the node by which `output` came from `inputs`; None if no gradient is wanted.
@@ -109,7 +130,15 @@ class Node:
                 edges.append(NO_EDGE)
         if not wanted:
             return None
-        node = cls(tuple(edges)) if enabled is True else enabled.make(cls, tuple(edges))
+        if enabled is True:
+            node = _new(cls)  # and what `__init__` does: its call would cost more than the stores
+            node.next_functions = tuple(edges)
+            node._num_outputs = 1
+            node._saved = node._saved_versions = ()
+            node._hooks = None
+            node._number = next(_sequence)
+        else:
+            node = enabled.make(cls, tuple(edges))
         output._edge = (node, 0)
         output._requires_grad = True
         return node

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddp.autograd.dtypes import is_floating
-from ddp.autograd.node import CONSTANT, FREED, NO_EDGE, RESULT, AccumulateGrad, Array, Edge, Node
+from ddp.autograd.node import CONSTANT, NO_EDGE, RESULT, AccumulateGrad, Array, Edge, Node
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -59,12 +59,6 @@ def _tensor(node: Node, array: Array | None, edge: Edge) -> Tensor | None:
 
 def saved_attribute(node: Node, name: str) -> Any:
     """`node._saved_self` and the like: a saved tensor, or a fact such as `_saved_exponent`."""
-    if name.startswith("_saved_"):
-        wanted = name.removeprefix("_saved_")
-        if node.saves is not None and wanted in node.saves:
-            if node._saved is FREED:
-                node._check_saved()
-            return saved_tensors(node)[list(node.saves).index(wanted)]
-        if any(wanted in vars(base).get("__slots__", ()) for base in type(node).__mro__):
-            return getattr(node, wanted)
-    raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
+    if node.saves is None or name not in node.saves:
+        return getattr(node, name)
+    return saved_tensors(node)[list(node.saves).index(name)]
