@@ -72,6 +72,8 @@ SIZES: list[dict[str, Any]] = [
     {"scale_factor": 2},
     {"scale_factor": (1.5, 2.3)},
     {"scale_factor": 0.6},
+    {"scale_factor": (1.2, 1.05)},
+    {"scale_factor": (2.1, 2.05)},
     {"scale_factor": 0.6, "recompute_scale_factor": True},
     {"size": 7},
     {"size": (3, 11)},

@@ -41,7 +41,7 @@ def pad(
 
 def _check_sizes(input: Tensor, pads: Pads) -> None:
     for axis, (size, (before, after)) in enumerate(zip(input.shape, pads, strict=True)):
-        if size + before + after < 0:
+        if min(size + before + after, size + min(before, 0) + min(after, 0)) < 0:
             raise RuntimeError(
                 f"The input size {size}, plus negative padding {before} and {after}, resulted in a "
                 f"negative output size, which is invalid. Check dimension {axis} of your input."

@@ -48,7 +48,9 @@ def interpolate(
                 "Input and output sizes should be greater than 0, but got input "
                 f"{list(input.shape[2:])} and output {sizes}"
             )
-        scale = old / new if factor is None else 1.0 / factor
+        # As in PyTorch, the factor does not count where it comes to one, or to two for "nearest".
+        whole = new == old or (mode == "nearest" and new == 2 * old)
+        scale = old / new if factor is None or whole else 1.0 / factor
         if mode == "nearest":
             matrix = resample.nearest_weights(old, new, scale)
         else:
