@@ -74,10 +74,12 @@ from ddp.autograd.ops.arrange import broadcast_to as broadcast_to
 from ddp.autograd.ops.arrange import diag as diag
 from ddp.autograd.ops.arrange import diag_embed as diag_embed
 from ddp.autograd.ops.arrange import diagonal as diagonal
+from ddp.autograd.ops.arrange import flip as flip
 from ddp.autograd.ops.arrange import fliplr as fliplr
 from ddp.autograd.ops.arrange import flipud as flipud
 from ddp.autograd.ops.arrange import hsplit as hsplit
 from ddp.autograd.ops.arrange import movedim as movedim
+from ddp.autograd.ops.arrange import permute as permute
 from ddp.autograd.ops.arrange import ravel as ravel
 from ddp.autograd.ops.arrange import repeat_interleave as repeat_interleave
 from ddp.autograd.ops.arrange import roll as roll
@@ -277,8 +279,6 @@ from ddp.autograd.ops.select import clamp_max as clamp_max
 from ddp.autograd.ops.select import clamp_min as clamp_min
 from ddp.autograd.ops.select import masked_fill as masked_fill
 from ddp.autograd.ops.shape import flatten as flatten
-from ddp.autograd.ops.shape import flip as flip
-from ddp.autograd.ops.shape import permute as permute
 from ddp.autograd.ops.shape import reshape as reshape
 from ddp.autograd.ops.shape import squeeze as squeeze
 from ddp.autograd.ops.shape import t as t

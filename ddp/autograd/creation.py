@@ -132,7 +132,8 @@ def arange(*bounds: Any, dtype: DTypeLike | None = None, **options: Any) -> Tens
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(bound, int) for bound in (start, end, step))
     chosen = (DEFAULT_INT if whole else get_default_dtype()) if dtype is None else as_dtype(dtype)
-    if whole:
+    if chosen.kind in "iu":
+        start, end, step = int(start), int(end), int(step)
         return _new(np.arange(start, end, step).astype(chosen), **options)
     steps = np.arange(math.ceil((end - start) / step), dtype=np.float64)
     return _new((start + steps * step).astype(chosen), **options)
@@ -154,7 +155,13 @@ def linspace(
 def _spaced(start: float, end: float, steps: int, dtype: Dtype) -> Array:
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return np.linspace(start, end, steps).astype(dtype)
+    if steps < 2:
+        return np.full(steps, start, dtype)
+    exact = np.dtype(np.float32) if dtype.kind != "f" else dtype
+    step = exact.type((end - start) / (steps - 1))
+    places = np.arange(steps).astype(exact)
+    from_start, from_end = start + step * places, end - step * places[::-1]
+    return np.where(np.arange(steps) < steps // 2, from_start, from_end).astype(dtype)
 
 
 def logspace(

@@ -152,19 +152,19 @@ class Methods:
     std = moments.std
     norm = moments.norm
     prod = moments.prod
-    cumsum = moments.cumsum
+    cumsum = statistics.cumsum
 
     reshape = shape.reshape
     view = shape.view
     flatten = shape.flatten
     transpose = shape.transpose
     t = shape.t
-    permute = shape.permute
+    permute = arrange.permute
     expand = shape.expand
     expand_as = shape.expand_as
     unsqueeze = shape.unsqueeze
     squeeze = shape.squeeze
-    flip = shape.flip
+    flip = arrange.flip
     repeat = shape.repeat
     T = property(shape.reverse_axes)
     mT = property(shape.matrix_transpose)

@@ -187,7 +187,7 @@ def remainder(a: Operand, b: Operand) -> Tensor:
     y = combine(np.remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
-        node.save(np.floor_divide(a.array, b.array) if node.needs(1) else None)
+        node.save(np.asarray(np.floor_divide(a.array, b.array)) if node.needs(1) else None)
     return y
 
 

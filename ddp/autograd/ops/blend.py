@@ -90,7 +90,11 @@ def div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode is None:
         return arithmetic.div(a, b)
     if rounding_mode == "floor":
-        return arithmetic.floor_divide(a, b)
+        a, b = operands(a, b)
+        y = arithmetic.floor_divide(a, b)
+        if node := DivBackward1.record(y, a, b):
+            node.shapes = a.array.shape, b.array.shape
+        return y
     if rounding_mode != "trunc":
         raise RuntimeError(
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
@@ -98,6 +102,18 @@ def div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Tensor:
         )
     a, b = operands(a, b)
     return to(rounding.trunc(arithmetic.div(a, b)), a.dtype)
+
+
+class DivBackward1(Node):
+    """da = db = 0: steps are flat."""
+
+    __slots__ = ("shapes",)
+
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def backward(self, dy: Array) -> Gradients:
+        a_shape, b_shape = self.shapes
+        return np.zeros(a_shape, dy.dtype), np.zeros(b_shape, dy.dtype)
 
 
 def true_divide(a: Operand, b: Operand) -> Tensor:
@@ -157,7 +173,9 @@ class CopysignBackward0(Node):
 
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
     """0 where x < 0, 1 where x > 0, `values` where x is 0."""
-    return combine(np.heaviside, x, values)
+    if x.dtype != values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return to(combine(np.heaviside, x, values), x.dtype)
 
 
 def where(condition: Tensor, *choices: Operand) -> Any:

@@ -289,9 +289,10 @@ def eigvalsh(x: Tensor, UPLO: Any = "L") -> Tensor:
     return eigh(x, UPLO).eigenvalues
 
 
-def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
+def pinv(x: Tensor, rcond: float | None = None, *, rtol: float | None = None) -> Tensor:
     """The Moore-Penrose inverse. No gradient."""
-    cut = rcond if rcond is not None else max(x.shape[-2:]) * float(np.finfo(x.array.dtype).eps)
+    given = rcond if rtol is None else rtol
+    cut = given if given is not None else max(x.shape[-2:]) * float(np.finfo(x.array.dtype).eps)
     return wrap(np.linalg.pinv(_without_gradient("pinv", x), cut))
 
 

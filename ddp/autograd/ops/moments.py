@@ -22,6 +22,9 @@ def var(
     correction: float | None = None,
 ) -> Tensor:
     """y = Σ (x - mean)² / (n - correction) over `dim`; the correction is 1 by default."""
+    if isinstance(dim, bool):  # PyTorch's older order of arguments: `unbiased` alone
+        unbiased = dim
+        dim = None
     correction = float(unbiased) if correction is None else float(correction)
     axes = as_axes(x, dim)
     _, y_array = _mean_and_variance(x.array, axes, correction)
@@ -70,6 +73,9 @@ def std(
     correction: float | None = None,
 ) -> Tensor:
     """y = √var over `dim`."""
+    if isinstance(dim, bool):  # PyTorch's older order of arguments: `unbiased` alone
+        unbiased = dim
+        dim = None
     correction = float(unbiased) if correction is None else float(correction)
     axes = as_axes(x, dim)
     y_array = np.sqrt(_mean_and_variance(x.array, axes, correction)[1])

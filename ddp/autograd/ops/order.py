@@ -169,8 +169,12 @@ def unique(
     return wanted[0] if len(wanted) == 1 else tuple(wanted)
 
 
-def unique_consecutive(x: Tensor, return_inverse: bool = False, return_counts: bool = False) -> Any:
+def unique_consecutive(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """The flattened elements without those that equal the one before."""
+    if dim is not None:
+        raise NotImplementedError("unique_consecutive(dim=…) is not here: only of all elements")
     flat = x.array.reshape(-1)
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.arange(0)
     wanted = [wrap(flat[starts])]
@@ -207,10 +211,15 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
 
 
 def searchsorted(
-    sorted_sequence: Tensor, values: Any, *, right: bool = False, out_int32: bool = False
+    sorted_sequence: Tensor,
+    values: Any,
+    *,
+    right: bool = False,
+    out_int32: bool = False,
+    side: Any = None,
 ) -> Tensor:
     """Where each value would be inserted, into the innermost rows of `sorted_sequence`."""
-    side: Any = "right" if right else "left"
+    side = side or ("right" if right else "left")
     wanted = values.array if isinstance(values, Tensor) else np.asarray(values, DEFAULT_FLOAT)
     dtype = np.int32 if out_int32 else np.int64
     rows = sorted_sequence.array

@@ -22,7 +22,6 @@ from ddp.autograd.ops import (
     index,
     join,
     logic,
-    moments,
     products,
     reduce,
     rounding,
@@ -111,7 +110,7 @@ dot = accepts_out(products_of_matrices.dot)
 matmul = accepts_out(products_of_matrices.matmul)
 mm = accepts_out(products_of_matrices.mm)
 mv = accepts_out(products_of_matrices.mv)
-cumsum = accepts_out(moments.cumsum)
+cumsum = accepts_out(statistics.cumsum)
 addmm = accepts_out(products.addmm)
 addmv = accepts_out(products.addmv)
 baddbmm = accepts_out(products.baddbmm)

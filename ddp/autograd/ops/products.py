@@ -16,6 +16,8 @@ from ddp.autograd.tensor import Tensor
 
 def _scaled_sum(x: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     """beta · x + alpha · product; x is not looked at when beta is 0 (it may be NaN)."""
+    if not product.is_floating_point():
+        beta, alpha = int(beta), int(alpha)
     scaled = product if alpha == 1 else mul(product, alpha)
     if beta == 0:
         return scaled
@@ -117,6 +119,11 @@ def cross(a: Tensor, b: Tensor, dim: int | None = None) -> Tensor:
     return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], dim)
 
 
-def cdist(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
-    """Distances (…, M, N) between the rows of a (…, M, K) and b (…, N, K)."""
+def cdist(
+    a: Tensor,
+    b: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:
+    """Distances (…, M, N) of the rows of a (…, M, K) and b (…, N, K), always by differences."""
     return (a.unsqueeze(-2) - b.unsqueeze(-3)).norm(p, dim=-1)

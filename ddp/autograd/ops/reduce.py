@@ -23,7 +23,8 @@ def as_axes(x: Tensor, dim: Dim) -> tuple[int, ...]:
     if dim is None or dim == () or dim == []:
         return tuple(range(x.array.ndim))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    return tuple([as_axis(x, d) for d in dims])
+    axes = tuple([as_axis(x, d) for d in dims])
+    return axes if x.array.ndim else ()
 
 
 def as_axis(x: Tensor, dim: int) -> int:

@@ -100,7 +100,7 @@ def fmod(a: Operand, b: Operand) -> Tensor:
     y = combine(np.fmod, a, b)
     if node := FmodBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
-        node.save(np.trunc(a.array / b.array) if node.needs(1) else None)
+        node.save(np.asarray(np.trunc(a.array / b.array)) if node.needs(1) else None)
     return y
 
 
@@ -130,7 +130,7 @@ def nan_to_num(
     nan = 0.0 if nan is None else nan
     y = wrap(np.nan_to_num(x.array, nan=nan, posinf=posinf, neginf=neginf))
     if node := NanToNumBackward0.record(y, x):
-        node.save(np.isfinite(x.array))
+        node.save(np.asarray(np.isfinite(x.array)))
     return y
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.arithmetic import mul
+from ddp.autograd.ops.arithmetic import div, floor_divide, mul
 from ddp.autograd.ops.broadcast import Operand, to
 from ddp.autograd.ops.index import IndexBackward0, gather, getitem
 from ddp.autograd.ops.reduce import as_axis
@@ -168,7 +168,8 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Operand) -> Tensor:
     """A copy of x with `value` in the entries `index` of the axis `dim`."""
-    return _write(IndexFillBackward0, x, _at_entries(x, dim, index), _source(x, value, None))
+    once = wrap(np.unique(index.array))
+    return _write(IndexFillBackward0, x, _at_entries(x, dim, once), _source(x, value, None))
 
 
 def index_put(
@@ -205,6 +206,7 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     if mask.array.dtype.kind != "b":
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype}")
     shape = np.broadcast_shapes(x.shape, mask.shape)
+    shape = shape or (1,)
     where = np.nonzero(np.broadcast_to(mask.array, shape))
     return _read(MaskedSelectBackward0, expand(x, shape), where)
 
@@ -256,7 +258,7 @@ class TakeBackward0(IndexBackward0):
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather`, with the other axes broadcast; without `dim`, `take`."""
     if dim is None:
-        return take(x, indices)
+        return take(x, reshape(indices, -1))
     axis = as_axis(x, dim)
     pairs = zip(x.shape, indices.shape, strict=True)
     common = [-1 if i == axis else max(m, n) for i, (m, n) in enumerate(pairs)]
@@ -294,7 +296,8 @@ def _reduced(x: Tensor, where: Index, source: Tensor, reduce: str, include_self:
         if reduce == "sum":
             return total
         counts = np.maximum(touched + (1 if include_self else 0), 1)
-        return total / wrap(counts.astype(x.array.dtype))
+        divide = div if x.is_floating_point() else floor_divide
+        return divide(total, wrap(counts.astype(x.array.dtype)))
     join = _JOIN[reduce]
     result = x.array.copy()
     if not include_self:

@@ -24,7 +24,7 @@ def softmax(input: Tensor, dim: int) -> Tensor:
     x = np.ascontiguousarray(input.array)
     _, y, total = shifted_exp(x, dim)
     y /= total
-    output = wrap(y)
+    output = wrap(y.reshape(input.array.shape))
     if node := SoftmaxBackward0.record(output, input):
         node.axis = dim
         node.save(output)
@@ -51,7 +51,7 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
     x = np.ascontiguousarray(input.array)
     y, _, total = shifted_exp(x, dim)
     y -= np.log(total)
-    output = wrap(y)
+    output = wrap(y.reshape(input.array.shape))
     if node := LogSoftmaxBackward0.record(output, input):
         node.axis = dim
         node.save(output)

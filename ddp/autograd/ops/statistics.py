@@ -8,18 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
+from ddp.autograd.ops import moments
 from ddp.autograd.ops.arrange import diagonal
 from ddp.autograd.ops.blend import lerp
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.elementwise import exp, floating, isnan, log, sqrt
 from ddp.autograd.ops.index import getitem
-from ddp.autograd.ops.join import narrow
+from ddp.autograd.ops.join import cat, narrow
 from ddp.autograd.ops.moments import norm, std, var
 from ddp.autograd.ops.order import Sorted, sort
 from ddp.autograd.ops.reduce import Dim, Reduction, amax, amin, as_axes, as_axis, mean
 from ddp.autograd.ops.reduce import sum as total
 from ddp.autograd.ops.select import clamp, masked_fill, where
-from ddp.autograd.ops.shape import reshape
+from ddp.autograd.ops.shape import reshape, squeeze
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -28,12 +29,11 @@ def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """y = ln Σ eˣ over `dim`, without overflow."""
     x = floating(x)
     axes = as_axes(x, dim)
-    array = x.array.reshape(x.array.shape or 1)
-    top = array.max(axis=axes, keepdims=True) if array.size else np.zeros(())
+    top = x.array.max(axis=axes, keepdims=True) if x.array.size else np.zeros(())
     top = np.where(np.isfinite(top), top, x.array.dtype.type(0))
-    sums = np.exp(array - top).sum(axis=axes, keepdims=True)
+    sums = np.exp(x.array - top).sum(axis=axes, keepdims=True)
     y_array = np.log(sums) + top
-    y = wrap(y_array if keepdim and x.ndim else y_array.squeeze(axes))
+    y = wrap(y_array if keepdim else y_array.squeeze(axes))
     if node := LogsumexpBackward0.record(y, x):
         node.over(x, axes)
         node.save(x, y)
@@ -52,11 +52,12 @@ class LogsumexpBackward0(Reduction):
         return (self.kept(dy) * np.exp(x - y * np.isfinite(y)),)
 
 
-def cumprod(x: Tensor, dim: int) -> Tensor:
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """yᵢ = x₀ · … · xᵢ along `dim`."""
     axis = as_axis(x, dim)
-    dtype = None if x.array.dtype.kind == "f" else np.int64
-    y = wrap(np.cumprod(x.array.reshape(x.shape or 1), axis, dtype).reshape(x.shape))
+    x = x if dtype is None else to(x, dtype)
+    kept = None if x.array.dtype.kind == "f" or dtype is not None else np.int64
+    y = wrap(np.cumprod(x.array.reshape(x.shape or 1), axis, kept).reshape(x.shape))
     if node := CumprodBackward0.record(y, x):
         node.axis = axis
         node.save(x)
@@ -108,6 +109,15 @@ class LogcumsumexpBackward0(Node):
         top = y.max(axis=self.axis, keepdims=True)
         shares = np.flip(np.cumsum(np.flip(dy * np.exp(top - y), self.axis), self.axis), self.axis)
         return (np.exp(x - top) * shares,)
+
+
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """yᵢ = x₀ + … + xᵢ along `dim`."""
+    x = x if dtype is None else to(x, dtype)
+    if x.ndim == 0:
+        as_axis(x, dim)
+        return x * 1
+    return moments.cumsum(x, dim)
 
 
 def cummax(x: Tensor, dim: int) -> Sorted:
@@ -174,11 +184,15 @@ def aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> AMin
 
 def var_mean(x: Tensor, dim: Dim = None, **how: Any) -> tuple[Tensor, Tensor]:
     """(variance, mean) over `dim`; the keywords are those of `var`."""
+    if isinstance(dim, bool):  # PyTorch's older order of arguments: `unbiased` alone
+        return var_mean(x, None, unbiased=dim, **how)
     return var(x, dim, **how), mean(x, dim, how.get("keepdim", False))
 
 
 def std_mean(x: Tensor, dim: Dim = None, **how: Any) -> tuple[Tensor, Tensor]:
     """(standard deviation, mean) over `dim`; the keywords are those of `std`."""
+    if isinstance(dim, bool):
+        return std_mean(x, None, unbiased=dim, **how)
     return std(x, dim, **how), mean(x, dim, how.get("keepdim", False))
 
 
@@ -205,8 +219,16 @@ def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     return x * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
 
 
-def diff(x: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """Differences of neighbours along `dim`, n times."""
+def diff(
+    x: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Tensor:
+    """Differences of neighbours along `dim`, n times, of x with what is put before and after."""
+    if n > 0:
+        x = cat([part for part in (prepend, x, append) if part is not None], dim)
     for _ in range(n):
         length = x.shape[as_axis(x, dim)]
         if length == 0:
@@ -218,15 +240,15 @@ def diff(x: Tensor, n: int = 1, dim: int = -1) -> Tensor:
 def cov(x: Tensor, *, correction: int = 1) -> Tensor:
     """Covariances of the rows of (variables, observations), over observations - correction."""
     rows = reshape(x, 1, -1) if x.ndim < 2 else x
+    rows = floating(rows)
     centred = rows - mean(rows, 1, keepdim=True)
-    result = centred @ centred.t() / max(rows.shape[1] - correction, 0)
-    return result.squeeze() if x.ndim < 2 else result
+    return squeeze(centred @ centred.t() / max(rows.shape[1] - correction, 0))
 
 
 def corrcoef(x: Tensor) -> Tensor:
     """Correlations of the rows of (variables, observations), held within [-1, 1]."""
     covariance = cov(x)
-    if x.ndim < 2:
+    if covariance.ndim == 0:
         return covariance / covariance
     deviations = sqrt(diagonal(covariance))
     return clamp(covariance / deviations.unsqueeze(1) / deviations, -1, 1)
@@ -241,6 +263,8 @@ def quantile(
     interpolation: str = "linear",
 ) -> Tensor:
     """The values below which the parts `q` of the elements lie. NaN wins."""
+    if isinstance(q, Tensor) and q.requires_grad:
+        raise NotImplementedError("quantile has no gradient for q here: detach() it")
     wanted = q if isinstance(q, Tensor) else wrap(np.array(q, x.array.dtype))
     if ((wanted.array < 0) | (wanted.array > 1)).any():
         raise RuntimeError("quantile() q must be in the range [0, 1]")
