@@ -1,0 +1,188 @@
+"""PyTorch's catalogue of operations (OpInfo) on both: samples, gradients, refusals."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.testing._internal import common_methods_invocations as catalogue
+from torch.testing._internal.common_device_type import toleranceOverride
+
+import ddp
+from ddp.autograd.tensor import Tensor
+from tests.oracle.catalogue.comparison import DEFAULT, Tolerances, difference, gradients
+from tests.oracle.catalogue.finding import DIFFERS, EQUAL, REFUSED, Finding, Findings
+from tests.oracle.catalogue.translate import Translator, Untranslatable, rebound
+
+# Their values are whatever the memory held.
+UNINITIALISED = {"empty", "empty_like", "new_empty"}
+SLICE = 12  # samples per operation of the dtypes that only get a slice
+SLICED = (torch.float64, torch.int64, torch.bool)
+SEED = 42  # as in PyTorch's wrapper_set_seed
+
+Ours = Callable[..., Any]
+
+
+def run(names: set[str] | None = None) -> Findings:
+    """Run all operations, or those of the given names."""
+    findings = Findings("operations")
+    for info in catalogue.op_db:
+        if names is not None and info.name not in names:
+            continue
+        subject = label(info)
+        function = our_function(info)
+        if function is None:
+            findings.absent.append(subject)
+        else:
+            findings.found.extend(_run_operation(info, subject, function))
+    return findings
+
+
+def label(info: Any) -> str:
+    """The name, with that of its variant."""
+    return info.name + (f".{info.variant_test_name}" if info.variant_test_name else "")
+
+
+def our_function(info: Any) -> Ours | None:
+    """The operation under the alias; None if we have no such name."""
+    found = _by_name(ddp, info.name) or getattr(Tensor, info.name, None)
+    if _is_of_the_catalogue(info.op):
+        return rebound(info.op, wrapper_set_seed=_with_seed)
+    return found
+
+
+def _is_of_the_catalogue(function: Any) -> bool:
+    return isinstance(function, types.FunctionType) and function.__module__ == catalogue.__name__
+
+
+def _by_name(root: Any, dotted: str) -> Any:
+    for name in dotted.split("."):
+        try:
+            root = getattr(root, name)
+        except AttributeError:
+            return None
+    return root
+
+
+def _with_seed(function: Ours, *arguments: Any, **keywords: Any) -> Any:
+    ddp.manual_seed(SEED)
+    return function(*arguments, **keywords)
+
+
+def _run_operation(info: Any, subject: str, function: Ours) -> Iterator[Finding]:
+    if torch.float32 in info.dtypes:
+        yield from _run_dtype(info, subject, function, torch.float32, None)
+    for dtype in SLICED:
+        if dtype in info.dtypes:
+            yield from _run_dtype(info, subject, function, dtype, SLICE)
+    if info.error_inputs_func is not None:
+        yield from _run_errors(info, subject, function)
+
+
+def _run_dtype(
+    info: Any, subject: str, function: Ours, dtype: Any, limit: int | None
+) -> Iterator[Finding]:
+    ring = str(dtype).removeprefix("torch.")
+    with_gradient = info.supports_autograd and dtype.is_floating_point
+    same_start()
+    tolerances = tolerances_of(info)
+    samples = info.sample_inputs("cpu", dtype, requires_grad=with_gradient)
+    for number, sample in enumerate(itertools.islice(samples, limit)):
+        verdict, detail = _compare(info, function, sample, tolerances)
+        if verdict:
+            yield Finding(subject, ring, number, verdict, detail)
+
+
+def same_start() -> None:
+    """Samples are drawn at random: the same ones in every run."""
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the stream PyTorch's samples draw from
+
+
+def tolerances_of(info: Any) -> Tolerances:
+    """The defaults, widened where the catalogue says so for this operation on the CPU."""
+    wide = dict(DEFAULT)
+    for decoration in info.decorators:
+        if getattr(decoration, "device_type", None) not in (None, "cpu"):
+            continue
+        for decorator in getattr(decoration, "decorators", [decoration]):
+            if isinstance(decorator, toleranceOverride):
+                for dtype, told in decorator.d.items():
+                    rtol, atol = wide.get(dtype, (0.0, 0.0))
+                    wide[dtype] = (max(rtol, told.rtol), max(atol, told.atol))
+    return wide
+
+
+def _compare(info: Any, function: Ours, sample: Any, tolerances: Tolerances) -> tuple[str, str]:
+    """Verdict and detail; an empty verdict for what PyTorch itself does not do."""
+    translator = Translator()
+    try:
+        given = translator([sample.input, sample.args, sample.kwargs])
+    except Untranslatable as absent:
+        return REFUSED, f"there is no {absent}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            theirs = info.op(sample.input, *sample.args, **sample.kwargs)
+        except Exception:
+            return "", ""
+        try:
+            ours = _with_seed(function, given[0], *given[1], **given[2])
+            same_values = info.name not in UNINITIALISED
+            if told := difference(ours, theirs, tolerances, same_values):
+                return DIFFERS, told
+            mine = sample.output_process_fn_grad(ours)
+            other = sample.output_process_fn_grad(theirs)
+            for told in gradients(mine, other, translator, tolerances):
+                return DIFFERS, told
+        except (NotImplementedError, AttributeError) as refusal:
+            return REFUSED, f"{type(refusal).__name__}: {refusal}"
+        except Exception as error:
+            return DIFFERS, f"{type(error).__name__}: {error}"
+    return EQUAL, ""
+
+
+def _run_errors(info: Any, subject: str, function: Ours) -> Iterator[Finding]:
+    same_start()
+    for number, error in enumerate(info.error_inputs("cpu")):
+        verdict, detail = _compare_errors(info, function, error)
+        if verdict:
+            yield Finding(subject, "errors", number, verdict, detail)
+
+
+def _compare_errors(info: Any, function: Ours, error: Any) -> tuple[str, str]:
+    sample = error.sample_input
+    try:
+        given = Translator()([sample.input, sample.args, sample.kwargs])
+    except Untranslatable as absent:
+        return REFUSED, f"there is no {absent}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = _raised(info.op, sample.input, sample.args, sample.kwargs)
+        ours = _raised(function, given[0], given[1], given[2])
+    if theirs is None:
+        return "", ""
+    if ours is None:
+        return DIFFERS, f"accepted where PyTorch raises {type(theirs).__name__}: {theirs}"
+    if isinstance(ours, type(theirs)):
+        return EQUAL, ""
+    if isinstance(ours, NotImplementedError | AttributeError):
+        return REFUSED, f"{type(ours).__name__}: {ours}"
+    return DIFFERS, (
+        f"{type(ours).__name__}: {ours} where PyTorch raises {type(theirs).__name__}: {theirs}"
+    )
+
+
+def _raised(function: Ours, first: Any, arguments: Any, keywords: Any) -> Exception | None:
+    try:
+        function(first, *arguments, **keywords)
+    except Exception as error:
+        return error
+    return None

@@ -1,0 +1,108 @@
+"""PyTorch's values as ours: tensors become copies of the same layout, the same one for the same.
+
+A value ours cannot hold (complex numbers, bfloat16, sparse layouts) is an `Untranslatable`.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+import torch
+
+import ddp
+from ddp.autograd.tensor import Tensor
+
+
+class Untranslatable(Exception):
+    """There is no such value in our library."""
+
+
+KINDS = "biuf"
+MOST_AXES = 64  # in NumPy
+BY_NAME = {"contiguous_format", "channels_last", "preserve_format", "strided"}
+
+
+class Translator:
+    """Translates the values of one sample; remembers tensors, so that sharing survives."""
+
+    def __init__(self) -> None:
+        self._ours: dict[int, Tensor] = {}
+        self.pairs: list[tuple[Any, Tensor]] = []  # theirs and ours, those that require gradients
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value)
+        if isinstance(value, torch.dtype):
+            return dtype_of(value)
+        if isinstance(value, torch.device):
+            return ddp.device(str(value))
+        if isinstance(value, torch.memory_format | torch.layout):
+            return named(value)
+        return self._container(value)
+
+    def _tensor(self, theirs: Any) -> Tensor:
+        if id(theirs) not in self._ours:
+            ours = Tensor(array_of(theirs).copy(order="K"))
+            ours.requires_grad_(theirs.requires_grad)
+            self._ours[id(theirs)] = ours
+            if theirs.requires_grad:
+                self.pairs.append((theirs, ours))
+        return self._ours[id(theirs)]
+
+    def _container(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self(member) for key, member in value.items()}
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(self, value))
+        if isinstance(value, torch.Size | tuple):
+            return tuple(map(self, value))
+        if isinstance(value, list):
+            return list(map(self, value))
+        if isinstance(value, slice):
+            return slice(self(value.start), self(value.stop), self(value.step))
+        if isinstance(value, complex):
+            raise Untranslatable("complex numbers")
+        return value
+
+
+def array_of(theirs: Any) -> np.ndarray[Any, Any]:
+    """The tensor's memory as an array; Untranslatable where NumPy or our library has none."""
+    if theirs.layout is not torch.strided or theirs.is_quantized or theirs.device.type != "cpu":
+        raise Untranslatable(f"a {theirs.layout} tensor on {theirs.device}")
+    dtype_of(theirs.dtype)
+    if theirs.dim() > MOST_AXES:
+        raise Untranslatable(f"array of {theirs.dim()} axes")
+    return theirs.detach().resolve_neg().numpy()
+
+
+def dtype_of(theirs: torch.dtype) -> np.dtype[Any]:
+    """Our dtype of the same name."""
+    name = str(theirs).removeprefix("torch.")
+    try:
+        ours = np.dtype(name)
+    except TypeError:
+        raise Untranslatable(f"dtype {name}") from None
+    if ours.kind not in KINDS:
+        raise Untranslatable(f"dtype {name}")
+    return ours
+
+
+def named(value: Any) -> Any:
+    """A memory format or layout, which ours has by name or not at all."""
+    name = str(value).removeprefix("torch.")
+    if name not in BY_NAME:
+        raise Untranslatable(name)
+    return getattr(ddp, name)
+
+
+def rebound(function: types.FunctionType, **replaced: Any) -> types.FunctionType:
+    """The same Python function with other globals: `torch` is ours, as under the alias."""
+    return types.FunctionType(
+        function.__code__,
+        function.__globals__ | {"torch": ddp} | replaced,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
