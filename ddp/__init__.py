@@ -62,7 +62,9 @@ from ddp.autograd.dtypes import iinfo as iinfo
 from ddp.autograd.dtypes import promote_types as promote_types
 from ddp.autograd.dtypes import set_default_dtype as set_default_dtype
 from ddp.autograd.grad_mode import enable_grad as enable_grad
+from ddp.autograd.grad_mode import inference_mode as inference_mode
 from ddp.autograd.grad_mode import is_grad_enabled as is_grad_enabled
+from ddp.autograd.grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
 from ddp.autograd.grad_mode import no_grad as no_grad
 from ddp.autograd.grad_mode import set_grad_enabled as set_grad_enabled
 from ddp.autograd.memory import Size as Size
