@@ -68,6 +68,6 @@ class LogSoftmaxBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
-        dx = np.exp(y)
+        dx = np.asarray(np.exp(y))
         dx *= dy.sum(self.axis, keepdims=True)
         return (np.subtract(dy, dx, out=dx),)
