@@ -12,8 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.node import NO_EDGE, Array, Edge, Gradients, Node
-from ddp.autograd.ops import arithmetic, index, loss, matmul, norm, reduce, shape, softmax
+from ddp.autograd.node import NO_EDGE, Array, Gradients, Node
+from ddp.autograd.ops import (
+    arithmetic,
+    elementwise,
+    index,
+    loss,
+    matmul,
+    norm,
+    reduce,
+    shape,
+    softmax,
+)
 from ddp.autograd.ops.conv import ConvolutionBackward0, conv2d
 from ddp.autograd.ops.conv_variants import Convolution1DBackward0
 from ddp.autograd.ops.layout import channels_last, from_rows
@@ -25,17 +35,24 @@ from ddp.autograd.ops.pool import (
     framed,
     positions,
 )
-from ddp.autograd.saved import saved_tensors
+from ddp.autograd.saved import placed, saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
 
 Tensors = tuple[Tensor | None, ...]
 
 
-def placed(array: Array, edge: Edge) -> Tensor:
-    """A tensor whose gradient goes to `edge`."""
+def of_input(node: Node, array: Array, index: int) -> Tensor:
+    """The tensor of which the saved `array` is the value, or is so but for a constant."""
+    tensor = placed(node, array, node.next_functions[index])
+    assert tensor is not None
+    return tensor
+
+
+def made_by(origin: Node, array: Array) -> Tensor:
+    """The tensor that `origin` would have made."""
     tensor = wrap(array)
-    if edge[0] is not None:
-        tensor._edge, tensor._requires_grad = edge, True
+    if origin.needs(0) or len(origin.next_functions) > 1:
+        tensor._edge, tensor._requires_grad = (origin, 0), True
     return tensor
 
 
@@ -48,11 +65,24 @@ def of_linear(node: AddmmBackward0, dy: Tensor) -> Tensors:
     )
 
 
+def of_softmax(node: softmax.SoftmaxBackward0, dy: Tensor) -> Tensors:
+    (y,) = saved_tensors(node)
+    assert y is not None
+    weighted = y * dy
+    return (weighted - y * reduce.sum(weighted, node.axis, True),)
+
+
+def of_log_softmax(node: softmax.LogSoftmaxBackward0, dy: Tensor) -> Tensors:
+    (y,) = saved_tensors(node)
+    assert y is not None
+    return (dy - elementwise.exp(y) * reduce.sum(dy, node.axis, True),)
+
+
 def of_mse_loss(node: loss.MseLossBackward0, dy: Tensor) -> Tensors:
     (array,) = node.saved
     origin = arithmetic.SubBackward0(node.next_functions)
     origin.a_shape = origin.b_shape = array.shape
-    difference = placed(array, (origin, 0))
+    difference = made_by(origin, array)
     dx = difference * (dy * (2 / array.size if node.reduction == "mean" else 2))
     return dx if node.needs(0) else None, -dx if node.needs(1) else None
 
@@ -60,7 +90,7 @@ def of_mse_loss(node: loss.MseLossBackward0, dy: Tensor) -> Tensors:
 def of_cross_entropy(node: loss.NllLossBackward0, dy: Tensor) -> Tensors:
     rows, t, row_weight, valid, class_weight = node.saved
     origin = softmax.SoftmaxBackward0((node.next_functions[0],))
-    p = placed(loss.logits_shape(rows, node.shape), (origin, 0))
+    p = made_by(origin, loss.logits_shape(rows, node.shape))
     origin.axis = min(1, p.ndim - 1)
     origin._saved = (p.array,)
     hit = _spread(dy, row_weight * (1 - node.smoothing), node)
@@ -98,10 +128,10 @@ def of_batch_norm(node: norm.NativeBatchNormBackward0, dy: Tensor) -> Tensors:
     sizes = (1, dy.shape[1], *(1,) * (dy.ndim - 2))
     axes = (0, *range(2, dy.ndim))
     s = wrap(inverse_std.reshape(sizes))
-    w = None if weight is None else placed(weight, node.next_functions[1])
+    w = None if weight is None else of_input(node, weight, 1)
     c: Any = None
     if centred is not None:
-        c = placed(from_rows(centred, dy.shape), node.next_functions[0])
+        c = of_input(node, from_rows(centred, dy.shape), 0)
     if node.uses_batch:
         c = c - reduce.mean(c, axes, True)
         variance = reduce.mean(c * c, axes, True)
@@ -121,9 +151,9 @@ def of_convolution(node: ConvolutionBackward0, dy: Tensor) -> Tensors:
     x, w = node.saved
     dx = dw = None
     if w is not None:
-        dx = input_gradient(dy, placed(w, node.next_functions[1]), node)
+        dx = input_gradient(dy, of_input(node, w, 1), node)
     if x is not None:
-        dw = weight_gradient(dy, placed(x, node.next_functions[0]), node)
+        dw = weight_gradient(dy, of_input(node, x, 0), node)
     if len(node.next_functions) == 2:
         return dx, dw
     return dx, dw, reduce.sum(dy, (0, 2, 3)) if node.needs(2) else None
@@ -190,15 +220,15 @@ def _twin(
 
 def _of_input_gradient(node: ConvolutionInputBackward0, g: Tensor) -> Tensors:
     like, (dy, w) = node.convolution, node.saved
-    back = conv2d(g, placed(w, node.next_functions[1]), None, like.window, like.groups)
-    dw = weight_gradient(placed(dy, node.next_functions[0]), g, like)
+    back = conv2d(g, of_input(node, w, 1), None, like.window, like.groups)
+    dw = weight_gradient(of_input(node, dy, 0), g, like)
     return (back if node.needs(0) else None), (dw if node.needs(1) else None)
 
 
 def _of_weight_gradient(node: ConvolutionWeightBackward0, g: Tensor) -> Tensors:
     like, (dy, x) = node.convolution, node.saved
-    back = conv2d(placed(x, node.next_functions[1]), g, None, like.window, like.groups)
-    dx = input_gradient(placed(dy, node.next_functions[0]), g, like)
+    back = conv2d(of_input(node, x, 1), g, None, like.window, like.groups)
+    dx = input_gradient(of_input(node, dy, 0), g, like)
     return (back if node.needs(0) else None), (dx if node.needs(1) else None)
 
 
@@ -249,6 +279,8 @@ def _refused(node: Node, dy: Tensor) -> Tensors:
 
 FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
     AddmmBackward0: of_linear,
+    softmax.SoftmaxBackward0: of_softmax,
+    softmax.LogSoftmaxBackward0: of_log_softmax,
     loss.MseLossBackward0: of_mse_loss,
     loss.NllLossBackward0: of_cross_entropy,
     loss.NllLossOfLogProbabilitiesBackward0: of_nll_loss,

@@ -24,7 +24,7 @@ def saved_tensors(node: Node) -> tuple[Tensor | None, ...]:
     if node.saves is None:
         return tuple([_constant(node, array) for array in node.saved])
     pairs = zip(node.saved, node.saves.values(), strict=True)
-    return tuple([_tensor(node, array, _edge_of(node, place)) for array, place in pairs])
+    return tuple([placed(node, array, _edge_of(node, place)) for array, place in pairs])
 
 
 def _constant(node: Node, array: Array | None) -> Tensor | None:
@@ -33,7 +33,7 @@ def _constant(node: Node, array: Array | None) -> Tensor | None:
             f"the gradient of {node.name()} has no gradient itself: create_graph=True is not "
             "supported through this operation"
         )
-    return _tensor(node, array, NO_EDGE)
+    return placed(node, array, NO_EDGE)
 
 
 def _edge_of(node: Node, place: int) -> Edge:
@@ -42,7 +42,8 @@ def _edge_of(node: Node, place: int) -> Edge:
     return (node, 0) if place == RESULT else node.next_functions[place]
 
 
-def _tensor(node: Node, array: Array | None, edge: Edge) -> Tensor | None:
+def placed(node: Node, array: Array | None, edge: Edge) -> Tensor | None:
+    """The saved `array` as a tensor with its version, whose gradient goes to `edge`."""
     if array is None:
         return None
     target = edge[0]

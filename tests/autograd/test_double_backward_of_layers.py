@@ -114,3 +114,14 @@ def test_the_hessian_of_a_small_network_is_symmetric() -> None:
     np.testing.assert_allclose(square, square.T, atol=1e-6)
     across, back = wv.numpy().reshape(12, 8), vw.numpy().reshape(8, 12)
     np.testing.assert_allclose(across, back.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "convolution"])
+def test_a_weight_that_was_stepped_before_the_second_backward_is_noticed(name: str) -> None:
+    shapes, function = CASES[name]
+    x, w, b = [Tensor(np.ones(shape), requires_grad=True) for shape in shapes]
+    (dx,) = ddp.autograd.grad((function(x, w, b) ** 2).sum(), x, create_graph=True)
+    with ddp.no_grad():
+        w.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        dx.sum().backward()
