@@ -80,6 +80,8 @@ UNARY: list[tuple[str, Function]] = [
     ("nansum", lambda lib, x: x.nansum(1)),
     ("nanmean", lambda lib, x: x.nanmean(0)),
     ("diff", lambda lib, x: x.diff(dim=1)),
+    ("sums in another dtype", lambda lib, x: x.sum(0, dtype=x.dtype) + x.mean(0, dtype=x.dtype)),
+    ("softmax in another dtype", lambda lib, x: x.softmax(1, dtype=lib.float64).to(x.dtype)),
     ("diff twice", lambda lib, x: lib.diff(x, 2)),
     ("cov", lambda lib, x: x.cov()),
     ("corrcoef", lambda lib, x: x.corrcoef()),

@@ -114,6 +114,10 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _gather_indices(x: Tensor, dim: int, index: Tensor) -> tuple[Array, ...]:
+    if not _within(index.array, x.array.shape[dim]):
+        raise RuntimeError(
+            f"gather(): an index is out of bounds for dimension {dim} with size {x.shape[dim]}"
+        )
     grid: list[Array] = list(np.indices(index.array.shape, sparse=True))
     grid[dim % x.array.ndim] = index.array
     return tuple(grid)
@@ -125,8 +129,15 @@ class GatherBackward0(IndexBackward0):
     __slots__ = ()
 
 
+def _within(index: Array, length: int) -> bool:
+    """Whether every index is 0 … length - 1: negative ones do not count from the end here."""
+    return not index.size or (index.min() >= 0 and index.max() < length)
+
+
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries `index` (1-D) of the axis `dim`."""
+    if not _within(index.array, x.array.shape[dim]):
+        raise IndexError(f"index_select(): index out of range for a dimension of {x.shape[dim]}")
     items: tuple[Any, ...] = (*(slice(None),) * (dim % x.array.ndim), index.array)
     y = wrap(x.array[items])
     if node := IndexSelectBackward0.record(y, x):

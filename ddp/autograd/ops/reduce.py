@@ -59,9 +59,11 @@ class Reduction(Node):
         return math.prod([self.shape[i] for i in self.axes])
 
 
-def sum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """y = Σ x over `dim`. Integers and bools are summed as int64."""
-    if x.array.dtype.kind != "f":
+def sum(x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """y = Σ x over `dim`, in `dtype` if given. Integers and bools are summed as int64."""
+    if dtype is not None:
+        x = to(x, dtype)
+    elif x.array.dtype.kind != "f":
         x = to(x, DEFAULT_INT)
     axes = as_axes(x, dim)
     y = wrap(x.array.sum(axis=axes, keepdims=keepdim))
@@ -96,8 +98,9 @@ class SumBackward1(SumBackward0):
 
 
 @quietly
-def mean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """y = Σ x / n over `dim`, floating tensors only."""
+def mean(x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """y = Σ x / n over `dim`, in `dtype` if given; floating tensors only."""
+    x = x if dtype is None else to(x, dtype)
     if x.array.dtype.kind != "f":
         raise RuntimeError(
             "mean(): could not infer output dtype. Input dtype must be a floating point dtype. "

@@ -6,9 +6,12 @@ the sum is 1, whatever the row holds and whatever its neighbours hold.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
+from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -19,8 +22,9 @@ def shifted_exp(x: Array, axis: int) -> tuple[Array, Array, Array]:
     return z, e, e.sum(axis, keepdims=True)
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
-    """Probabilities along `dim`."""
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """Probabilities along `dim`, computed in `dtype` if given."""
+    input = input if dtype is None else to(input, dtype)
     x = np.ascontiguousarray(input.array)
     _, y, total = shifted_exp(x, dim)
     y /= total
@@ -46,8 +50,9 @@ class SoftmaxBackward0(Node):
         return (dx,)
 
 
-def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """Logarithms of the probabilities along `dim`."""
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """Logarithms of the probabilities along `dim`, computed in `dtype` if given."""
+    input = input if dtype is None else to(input, dtype)
     x = np.ascontiguousarray(input.array)
     y, _, total = shifted_exp(x, dim)
     y -= np.log(total)
