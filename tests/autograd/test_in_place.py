@@ -274,3 +274,13 @@ def test_what_is_retained_follows_the_tensor_and_hooks_stay_with_the_old_value(l
     (y * 7).backward()
     assert seen == [("new", [7.0]), ("old", [21.0])]
     assert y.grad.tolist() == [7.0]
+
+
+def test_one_of_several_views_made_at_once_is_not_written_to(lib: Lib) -> None:
+    y = leaf(lib, 1.0, 2.0) * 2
+    for part in (y.split(1)[1], y.unbind(0)[1]):
+        with pytest.raises(RuntimeError, match="is a view and is being modified inplace"):
+            part.mul_(2)
+    lib.ones(2).split(1)[1].mul_(2)
+    with lib.no_grad():
+        y.split(1)[1].mul_(2)

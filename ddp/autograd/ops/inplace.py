@@ -179,6 +179,14 @@ def _check_view(x: Tensor, base: Tensor) -> None:
             "no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
             "want the inplace to be tracked)."
         )
+    maker, output_nr = x._edge or (None, 0)
+    if maker is not None and maker._num_outputs > 1:
+        raise RuntimeError(
+            f"Output {output_nr} of {maker.name()} is a view and is being modified inplace. This "
+            "view is the output of a function that returns multiple views. Such functions do not "
+            "allow the output views to be modified inplace. You should replace the inplace "
+            "operation by an out-of-place one."
+        )
     if base._edge is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
