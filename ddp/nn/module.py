@@ -1,11 +1,11 @@
 """`Module`: a tree of layers that knows its parameters, its buffers and its children.
 
-PyTorch's contract. What assignment does stands in `members.py`, saving and loading in
-`state_dict.py`, hooks around `forward` in `hooks.py`. Iteration gives own members first, in the
-order of definition, then the children, depth first, each object once. `forward` is called through
-`__call__`, which runs the hooks; without hooks that costs one test.
+PyTorch's contract. What assignment does stands in `members.py`, other dtypes in `conversion.py`,
+saving and loading in `state_dict.py`, hooks around `forward` in `hooks.py`. Iteration gives own
+members first, in the order of definition, then the children, depth first, each object once.
+`forward` is called through `__call__`, which runs the hooks; without hooks that costs one test.
 
-Left out for now: global hooks, extra state, devices.
+Left out for now: global hooks, extra state.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import DTypeLike
-
 from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
+from ddp.nn.conversion import Conversions
 from ddp.nn.hooks import ForwardHooks, call_with_hooks
-from ddp.nn.members import Members
 from ddp.nn.parameter import Parameter, overwrite
 from ddp.nn.state_dict import IncompatibleKeys, StateDict, load_state_dict, save_members
 
@@ -30,7 +27,7 @@ def _no_forward(self: Module, *inputs: Any, **kwargs: Any) -> Any:
     )
 
 
-class Module(Members):
+class Module(Conversions):
     """Base of all layers and models. Subclasses call `super().__init__()` and define `forward`."""
 
     training: bool
@@ -194,24 +191,6 @@ class Module(Members):
             child.apply(fn)
         fn(self)
         return self
-
-    def to(self, dtype: DTypeLike) -> Self:
-        """Convert floating parameters, gradients and buffers: the Parameter objects stay."""
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.is_floating_point():
-                grad, tensor.grad = tensor.grad, None
-                tensor.data = Tensor(tensor.array.astype(dtype, copy=False))
-                if grad is not None:
-                    tensor.grad = Tensor(grad.array.astype(dtype, copy=False))
-        return self
-
-    def double(self) -> Self:
-        """`to(float64)`."""
-        return self.to(np.float64)
-
-    def float(self) -> Self:
-        """`to(float32)`."""
-        return self.to(np.float32)
 
     # -- state -----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-IMPORT = re.compile(r"^(\s*)(import|from) ddp\b", re.MULTILINE)
+IMPORT = re.compile(r"^(\s*)(import|from) ddp\b(?!\.data\b)", re.MULTILINE)
 LIBRARIES = ("ddp", "torch")
 
 
