@@ -6,14 +6,16 @@ catalogue says so of an operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
+from ddp.autograd import grad
 from ddp.autograd.tensor import Tensor
-from tests.oracle.catalogue.translate import Translator
+from tests.oracle.catalogue.finding import DIFFERS, EQUAL, REFUSED
 
 # torch.testing.assert_close's, as (rtol, atol).
 DEFAULT = {
@@ -22,6 +24,59 @@ DEFAULT = {
     torch.float64: (1e-7, 1e-7),
 }
 Tolerances = dict[Any, tuple[float, float]]
+
+
+Run = Callable[[], Any]
+# How an AttributeError of ours begins when it refuses a name, and is not a mistake of our own.
+NAMING = ("ddp has no ", "module 'ddp", "'Tensor' object", "type object 'Tensor'")
+
+
+def judge(comparison: Callable[[], Iterable[str]]) -> tuple[str, str]:
+    """The verdict on a comparison that yields what differs, and the first it yields."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for told in comparison():
+                return DIFFERS, told
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            return (REFUSED if is_refusal(error) else DIFFERS), told
+    return EQUAL, ""
+
+
+def judge_errors(theirs: Run, ours: Run) -> tuple[str, str] | None:
+    """The verdict on an input PyTorch refuses; None if it does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, got = raised(theirs), raised(ours)
+    if expected is None:
+        return None
+    wanted = f"where PyTorch raises {type(expected).__name__}: {expected}"
+    if got is None:
+        return DIFFERS, f"accepted {wanted}"
+    if type(got).__name__ == type(expected).__name__:
+        return EQUAL, ""
+    if is_refusal(got):
+        return REFUSED, f"{type(got).__name__}: {got}"
+    if isinstance(got, type(expected)):
+        return EQUAL, ""
+    return DIFFERS, f"{type(got).__name__}: {got} {wanted}"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the error says that we do not have something."""
+    return isinstance(error, NotImplementedError) or (
+        isinstance(error, AttributeError) and str(error).startswith(NAMING)
+    )
+
+
+def raised(run: Run) -> Exception | None:
+    """What running it raises."""
+    try:
+        run()
+    except Exception as error:
+        return error
+    return None
 
 
 def leaves(result: Any) -> list[Any]:
@@ -33,16 +88,18 @@ def leaves(result: Any) -> list[Any]:
     return [result]
 
 
-def difference(ours: Any, theirs: Any, tolerances: Tolerances, same_values: bool = True) -> str:
-    """What differs between two results, in one line; empty if nothing does."""
+def difference(
+    ours: Any, theirs: Any, tolerances: Tolerances, same_values: bool = True
+) -> Iterator[str]:
+    """What differs between two results, one line each."""
     mine, other = leaves(ours), leaves(theirs)
     if len(mine) != len(other):
-        return f"{len(mine)} results where PyTorch has {len(other)}"
+        yield f"{len(mine)} results where PyTorch has {len(other)}"
+        return
     for place, (x, y) in enumerate(zip(mine, other, strict=True)):
         where = f"result {place}: " if len(mine) > 1 else ""
         if told := _leaf(x, y, tolerances, same_values):
-            return where + told
-    return ""
+            yield where + told
 
 
 def _leaf(ours: Any, theirs: Any, tolerances: Tolerances, same_values: bool) -> str:
@@ -74,18 +131,18 @@ def _values(ours: np.ndarray[Any, Any], theirs: Any, tolerances: Tolerances) -> 
 
 
 def gradients(
-    ours: Any, theirs: Any, translator: Translator, tolerances: Tolerances
+    ours: Any, theirs: Any, pairs: list[tuple[Any, Tensor]], tolerances: Tolerances
 ) -> Iterator[str]:
-    """What differs between the gradients of the sample's inputs, input by input."""
+    """What differs between the gradients of leaves, given as pairs of theirs and ours."""
     mine, other = list(_differentiable(leaves(ours))), list(_differentiable(leaves(theirs)))
     if len(mine) != len(other):
         yield f"{len(mine)} differentiable results where PyTorch has {len(other)}"
         return
-    if not other or not translator.pairs:
+    if not other or not pairs:
         return
     weights = [np.cos(np.arange(y.numel())).reshape(tuple(y.shape)) for y in other]
-    their_inputs = [pair[0] for pair in translator.pairs]
-    our_inputs = [pair[1] for pair in translator.pairs]
+    their_inputs = [pair[0] for pair in pairs]
+    our_inputs = [pair[1] for pair in pairs]
     expected = torch.autograd.grad(
         other,
         their_inputs,
@@ -96,13 +153,12 @@ def gradients(
     for place, (x, y) in enumerate(zip(got, expected, strict=True)):
         if (x is None) != (y is None):
             yield f"gradient {place}: {_presence(x)} where PyTorch has {_presence(y)}"
-        elif y is not None and (told := difference(x, y, tolerances)):
-            yield f"gradient {place}: {told}"
+        elif y is not None:
+            for told in difference(x, y, tolerances):
+                yield f"gradient {place}: {told}"
 
 
 def _our_gradients(outputs: list[Tensor], inputs: list[Tensor], weights: list[Any]) -> Any:
-    from ddp.autograd import grad
-
     seeds = [Tensor(w.astype(y.array.dtype)) for w, y in zip(weights, outputs, strict=True)]
     return grad(outputs, inputs, seeds, allow_unused=True)
 

@@ -26,6 +26,11 @@ class Finding:
     def place(self) -> str:
         return f"{self.subject} {self.ring} #{self.number}"
 
+    @property
+    def names_what_is_absent(self) -> bool:
+        """Whether ours said that it has no such name at all."""
+        return self.verdict == REFUSED and self.detail.startswith("AttributeError")
+
 
 @dataclass
 class Findings:

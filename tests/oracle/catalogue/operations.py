@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +15,15 @@ from torch.testing._internal.common_device_type import toleranceOverride
 
 import ddp
 from ddp.autograd.tensor import Tensor
-from tests.oracle.catalogue.comparison import DEFAULT, Tolerances, difference, gradients
-from tests.oracle.catalogue.finding import DIFFERS, EQUAL, REFUSED, Finding, Findings
+from tests.oracle.catalogue.comparison import (
+    DEFAULT,
+    Tolerances,
+    difference,
+    gradients,
+    judge,
+    judge_errors,
+)
+from tests.oracle.catalogue.finding import REFUSED, Finding, Findings
 from tests.oracle.catalogue.translate import Translator, Untranslatable, rebound
 
 # Their values are whatever the memory held.
@@ -37,10 +43,11 @@ def run(names: set[str] | None = None) -> Findings:
             continue
         subject = label(info)
         function = our_function(info)
-        if function is None:
+        found = [] if function is None else list(_run_operation(info, subject, function))
+        if all(finding.names_what_is_absent for finding in found):
             findings.absent.append(subject)
         else:
-            findings.found.extend(_run_operation(info, subject, function))
+            findings.found.extend(found)
     return findings
 
 
@@ -81,6 +88,8 @@ def _run_operation(info: Any, subject: str, function: Ours) -> Iterator[Finding]
     for dtype in SLICED:
         if dtype in info.dtypes:
             yield from _run_dtype(info, subject, function, dtype, SLICE)
+    if torch.float32 in info.dtypes:
+        yield from _run_variants(info, subject)
     if info.error_inputs_func is not None:
         yield from _run_errors(info, subject, function)
 
@@ -94,9 +103,8 @@ def _run_dtype(
     tolerances = tolerances_of(info)
     samples = info.sample_inputs("cpu", dtype, requires_grad=with_gradient)
     for number, sample in enumerate(itertools.islice(samples, limit)):
-        verdict, detail = _compare(info, function, sample, tolerances)
-        if verdict:
-            yield Finding(subject, ring, number, verdict, detail)
+        if found := _compare(info, function, sample, tolerances):
+            yield Finding(subject, ring, number, *found)
 
 
 def same_start() -> None:
@@ -120,69 +128,78 @@ def tolerances_of(info: Any) -> Tolerances:
     return wide
 
 
-def _compare(info: Any, function: Ours, sample: Any, tolerances: Tolerances) -> tuple[str, str]:
-    """Verdict and detail; an empty verdict for what PyTorch itself does not do."""
+def _compare(
+    info: Any, function: Ours, sample: Any, tolerances: Tolerances
+) -> tuple[str, str] | None:
+    """Verdict and detail; None for what PyTorch itself does not do."""
     translator = Translator()
     try:
-        given = translator([sample.input, sample.args, sample.kwargs])
+        first, arguments, keywords = translator([sample.input, sample.args, sample.kwargs])
     except Untranslatable as absent:
         return REFUSED, f"there is no {absent}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            theirs = info.op(sample.input, *sample.args, **sample.kwargs)
-        except Exception:
-            return "", ""
-        try:
-            ours = _with_seed(function, given[0], *given[1], **given[2])
-            same_values = info.name not in UNINITIALISED
-            if told := difference(ours, theirs, tolerances, same_values):
-                return DIFFERS, told
-            mine = sample.output_process_fn_grad(ours)
-            other = sample.output_process_fn_grad(theirs)
-            for told in gradients(mine, other, translator, tolerances):
-                return DIFFERS, told
-        except (NotImplementedError, AttributeError) as refusal:
-            return REFUSED, f"{type(refusal).__name__}: {refusal}"
-        except Exception as error:
-            return DIFFERS, f"{type(error).__name__}: {error}"
-    return EQUAL, ""
+    try:
+        theirs = info.op(sample.input, *sample.args, **sample.kwargs)
+    except Exception:
+        return None
+
+    def comparison() -> Iterator[str]:
+        ours = _with_seed(function, first, *arguments, **keywords)
+        yield from difference(ours, theirs, tolerances, info.name not in UNINITIALISED)
+        mine, other = map(sample.output_process_fn_grad, (ours, theirs))
+        yield from gradients(mine, other, translator.pairs, tolerances)
+
+    return judge(comparison)
+
+
+def _run_variants(info: Any, subject: str) -> Iterator[Finding]:
+    """The same as a method, and in place: values."""
+    variants = {"method": info.method_variant, "in place": info.inplace_variant}
+    for ring, theirs in variants.items():
+        name = getattr(theirs, "__name__", "")
+        if theirs is None or not hasattr(Tensor, name):
+            continue
+        same_start()
+        samples = info.sample_inputs("cpu", torch.float32, requires_grad=False)
+        for number, sample in enumerate(itertools.islice(samples, SLICE)):
+            if ring == "in place" and sample.broadcasts_input:
+                continue
+            found = _compare_variant(info, theirs, getattr(Tensor, name), sample)
+            if found:
+                yield Finding(subject, ring, number, *found)
+
+
+def _compare_variant(info: Any, theirs: Ours, ours: Ours, sample: Any) -> tuple[str, str] | None:
+    try:
+        first, arguments, keywords = Translator()([sample.input, sample.args, sample.kwargs])
+    except Untranslatable as absent:
+        return REFUSED, f"there is no {absent}"
+    try:
+        torch.manual_seed(SEED)
+        expected = theirs(sample.input, *sample.args, **sample.kwargs)
+    except Exception:
+        return None
+
+    def comparison() -> Iterator[str]:
+        got = _with_seed(ours, first, *arguments, **keywords)
+        same_values = info.name not in UNINITIALISED
+        yield from difference(got, expected, tolerances_of(info), same_values)
+
+    return judge(comparison)
 
 
 def _run_errors(info: Any, subject: str, function: Ours) -> Iterator[Finding]:
     same_start()
     for number, error in enumerate(info.error_inputs("cpu")):
-        verdict, detail = _compare_errors(info, function, error)
-        if verdict:
-            yield Finding(subject, "errors", number, verdict, detail)
+        if found := _compare_errors(info, function, error.sample_input):
+            yield Finding(subject, "errors", number, *found)
 
 
-def _compare_errors(info: Any, function: Ours, error: Any) -> tuple[str, str]:
-    sample = error.sample_input
+def _compare_errors(info: Any, function: Ours, sample: Any) -> tuple[str, str] | None:
     try:
-        given = Translator()([sample.input, sample.args, sample.kwargs])
+        first, arguments, keywords = Translator()([sample.input, sample.args, sample.kwargs])
     except Untranslatable as absent:
         return REFUSED, f"there is no {absent}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = _raised(info.op, sample.input, sample.args, sample.kwargs)
-        ours = _raised(function, given[0], given[1], given[2])
-    if theirs is None:
-        return "", ""
-    if ours is None:
-        return DIFFERS, f"accepted where PyTorch raises {type(theirs).__name__}: {theirs}"
-    if isinstance(ours, type(theirs)):
-        return EQUAL, ""
-    if isinstance(ours, NotImplementedError | AttributeError):
-        return REFUSED, f"{type(ours).__name__}: {ours}"
-    return DIFFERS, (
-        f"{type(ours).__name__}: {ours} where PyTorch raises {type(theirs).__name__}: {theirs}"
+    return judge_errors(
+        lambda: info.op(sample.input, *sample.args, **sample.kwargs),
+        lambda: function(first, *arguments, **keywords),
     )
-
-
-def _raised(function: Ours, first: Any, arguments: Any, keywords: Any) -> Exception | None:
-    try:
-        function(first, *arguments, **keywords)
-    except Exception as error:
-        return error
-    return None

@@ -13,6 +13,7 @@ import torch
 
 import ddp
 from ddp.autograd.tensor import Tensor
+from ddp.nn import functional
 
 
 class Untranslatable(Exception):
@@ -40,6 +41,10 @@ class Translator:
             return ddp.device(str(value))
         if isinstance(value, torch.memory_format | torch.layout):
             return named(value)
+        if isinstance(value, torch.nn.Module):
+            raise Untranslatable(f"module given as {type(value).__name__}")
+        if getattr(value, "__module__", "") == torch.nn.functional.__name__:
+            return getattr(functional, value.__name__)
         return self._container(value)
 
     def _tensor(self, theirs: Any) -> Tensor:
