@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
@@ -14,10 +15,16 @@ from ddp.nn.module import Module
 class MaxPool1d(MaxPool2d):
     """The maximum of each window; `stride` is the kernel's size by default."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, L) → (N, C, Lo)."""
+    def forward(self, input: Tensor) -> Any:
+        """(N, C, L) → (N, C, Lo), or a pair of maxima and indices."""
         return F.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
         )
 
 

@@ -1,7 +1,7 @@
 """Pooling over windows of images (N, C, H, W), on channels-last memory.
 
-No indices are kept: the backward pass finds the maxima again by comparing. Windows are walked
-position by position, each one strided view of the whole batch.
+No indices are kept: the backward pass finds the maxima again by comparing, and so does who asks
+for the indices. Windows are walked position by position, each one strided view of the whole batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ddp.autograd.tensor import Tensor, wrap
 
 def max_pool2d(input: Tensor, window: Window) -> Tensor:
     """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
-    padded = framed(channels_last(input.array), window, -np.inf)
+    padded = framed(channels_last(input.array), window, lowest(input.array))
     y = window.shifted(padded, 0, 0).copy(order="C")
     for position in positions(window):
         np.maximum(y, window.shifted(padded, *position), out=y)
@@ -27,6 +27,29 @@ def max_pool2d(input: Tensor, window: Window) -> Tensor:
         node.window = window
         node.save(input, output)
     return output
+
+
+def max_indices(input: Tensor, maxima: Tensor, window: Window) -> Tensor:
+    """Where in its plane each window's maximum lies, as row · W + column: int64 like the maxima.
+
+    The first of equal ones; the last NaN.
+    """
+    x, y = channels_last(input.array), channels_last(maxima.array)
+    padded = framed(x, window, lowest(x))
+    height, width = window.input
+    plane = np.arange(height * width).reshape(1, height, width, 1)
+    plane = framed(plane, window, -1)
+    found = np.full(y.shape, -1)
+    for position in positions(window):
+        candidate, index = (window.shifted(array, *position) for array in (padded, plane))
+        claimed = (candidate == y) & (found < 0) | (candidate != candidate)
+        np.copyto(found, index, where=claimed & (index >= 0))
+    return wrap(channels_first(found))
+
+
+def lowest(x: Array) -> float:
+    """What no element of `x` is below."""
+    return -np.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
 
 
 class MaxPool2DWithIndicesBackward0(Node):
@@ -58,7 +81,10 @@ def avg_pool2d(input: Tensor, window: Window, divisor: Array) -> Tensor:
     y = np.zeros((images, *window.output, channels), padded.dtype)
     for position in positions(window):
         y += window.shifted(padded, *position)
-    y /= divisor
+    if y.dtype.kind == "f":
+        y /= divisor
+    else:  # towards zero, as C divides
+        y = np.trunc(y / divisor).astype(y.dtype)
     output = wrap(channels_first(y))
     if node := AvgPool2DBackward0.record(output, input):
         node.window, node.divisor = window, divisor

@@ -70,7 +70,9 @@ from ddp.nn.functional.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from ddp.nn.functional.pooling import avg_pool1d as avg_pool1d
 from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d
 from ddp.nn.functional.pooling import max_pool1d as max_pool1d
+from ddp.nn.functional.pooling import max_pool1d_with_indices as max_pool1d_with_indices
 from ddp.nn.functional.pooling import max_pool2d as max_pool2d
+from ddp.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
 from ddp.nn.functional.resampling import interpolate as interpolate
 from ddp.nn.functional.resampling import pixel_shuffle as pixel_shuffle
 from ddp.nn.functional.resampling import pixel_unshuffle as pixel_unshuffle

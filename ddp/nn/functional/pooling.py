@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from ddp.autograd.ops import adaptive_pool, pool
-from ddp.autograd.ops.window import Window, window_on
+from ddp.autograd.ops.window import Pair, Window, window_on
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.sizes import Size, along, image_size, pair, symmetric
 
@@ -17,14 +20,20 @@ def max_pool2d(
     padding: Size = 0,
     dilation: Size = 1,
     ceil_mode: bool = False,
-) -> Tensor:
-    """The maximum of each window: (N, C, H, W) or (C, H, W). `stride` is the kernel by default."""
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window: (N, C, H, W) or (C, H, W). `stride` is the kernel by default.
+
+    With `return_indices` also where each lies in its plane, as row · W + column (int64).
+    """
     if input.ndim == 3:
-        batch = input.reshape(1, *input.shape)
-        return max_pool2d(batch, kernel_size, stride, padding, dilation, ceil_mode)[0]
-    return pool.max_pool2d(
-        input, _pool_window(input, kernel_size, stride, padding, dilation, ceil_mode)
-    )
+        batch = input.unsqueeze(0)
+        sizes = (kernel_size, stride, padding, dilation, ceil_mode)
+        found = max_pool2d(batch, *sizes, return_indices)
+        return tuple(part[0] for part in found) if return_indices else found[0]
+    window = _pool_window(input, kernel_size, stride, padding, dilation, ceil_mode)
+    maxima = pool.max_pool2d(input, window)
+    return (maxima, pool.max_indices(input, maxima, window)) if return_indices else maxima
 
 
 def avg_pool2d(
@@ -34,15 +43,24 @@ def avg_pool2d(
     padding: Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window: (N, C, H, W) or (C, H, W). `stride` is the kernel by default."""
+    """The mean of each window: (N, C, H, W) or (C, H, W). `stride` is the kernel by default.
+
+    `divisor_override` divides the sum of each window in place of its size.
+    """
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
     if input.ndim == 3:
-        batch = input.reshape(1, *input.shape)
-        return avg_pool2d(batch, kernel_size, stride, padding, ceil_mode, count_include_pad)[0]
+        sizes = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return avg_pool2d(input.unsqueeze(0), *sizes)[0]
     window = _pool_window(input, kernel_size, stride, padding, 1, ceil_mode)
-    counted = symmetric(pair(padding)) if count_include_pad else ((0, 0), (0, 0))
-    divisor = pool.window_sizes(window, counted).astype(input.dtype)
-    return pool.avg_pool2d(input, window, divisor)
+    if divisor_override is not None:
+        sizes_of_windows = np.full((*window.output, 1), divisor_override)
+    else:
+        counted = symmetric(pair(padding)) if count_include_pad else ((0, 0), (0, 0))
+        sizes_of_windows = pool.window_sizes(window, counted)
+    return pool.avg_pool2d(input, window, sizes_of_windows.astype(input.dtype))
 
 
 def _pool_window(
@@ -54,12 +72,8 @@ def _pool_window(
     ceil_mode: bool,
 ) -> Window:
     kernel, pads = pair(kernel_size), pair(padding)
-    if any(2 * pad > size for pad, size in zip(pads, kernel, strict=True)):
-        raise RuntimeError(
-            f"pad should be at most half of effective kernel size, but got pad={max(pads)}, "
-            f"kernel_size={max(kernel)} and dilation={dilation}"
-        )
     strides = kernel if stride is None else pair(stride)
+    _check_sizes(kernel, strides, pads, pair(dilation))
     window = window_on(
         image_size(input), kernel, strides, symmetric(pads), pair(dilation), ceil_mode
     )
@@ -71,6 +85,20 @@ def _pool_window(
     return window
 
 
+def _check_sizes(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    for name, sizes in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
+        if min(sizes) < 1:
+            raise RuntimeError(f"pooling: {name} must be greater than zero, but got {min(sizes)}")
+    if min(padding) < 0:
+        raise RuntimeError(f"pad must be non-negative, but got pad: {min(padding)}")
+    reaches = (step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True))
+    if any(2 * pad > reach for pad, reach in zip(padding, reaches, strict=True)):
+        raise RuntimeError(
+            f"pad should be at most half of effective kernel size, but got pad={max(padding)}, "
+            f"kernel_size={max(kernel)} and dilation={max(dilation)}"
+        )
+
+
 def max_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -78,11 +106,47 @@ def max_pool1d(
     padding: Size = 0,
     dilation: Size = 1,
     ceil_mode: bool = False,
-) -> Tensor:
+    return_indices: bool = False,
+) -> Any:
     """`max_pool2d` of (N, C, L) or (C, L) as images of height 1."""
+    if 0 in input.shape[-2:]:
+        raise RuntimeError(f"max_pool1d: expected non-empty channels, got {list(input.shape)}")
     kernel, strides = along(kernel_size, 1), along(kernel_size if stride is None else stride, 1)
     sizes = (kernel, strides, along(padding), along(dilation, 1), ceil_mode)
-    return max_pool2d(_as_images(input), *sizes).squeeze(-2)
+    found = max_pool2d(_as_images(input), *sizes, return_indices)
+    return tuple(part.squeeze(-2) for part in found) if return_indices else found.squeeze(-2)
+
+
+def max_pool1d_with_indices(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool1d` with the indices, whatever `return_indices` says."""
+    maxima, indices = max_pool1d(
+        input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True
+    )
+    return maxima, indices
+
+
+def max_pool2d_with_indices(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool2d` with the indices, whatever `return_indices` says."""
+    maxima, indices = max_pool2d(
+        input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True
+    )
+    return maxima, indices
 
 
 def avg_pool1d(
@@ -106,8 +170,14 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     """
     if input.ndim == 3:
         return adaptive_avg_pool2d(input.unsqueeze(0), output_size)[0]
+    if input.ndim < 3:
+        raise ValueError(f"Input dimension should be at least 3, got {input.ndim}")
     image = image_size(input)
     wanted = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
+    if len(wanted) != 2:
+        raise RuntimeError("adaptive_avg_pool2d: output_size must be 2")
+    if any(size is not None and size < 0 for size in wanted):
+        raise RuntimeError(f"adaptive_avg_pool2d: output_size must not be negative, got {wanted}")
     height, width = (n if w is None else w for n, w in zip(image, wanted, strict=True))
     if (height, width) == (1, 1):
         return input.mean((-1, -2), keepdim=True)
@@ -116,6 +186,11 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
     """The means of `output_size` parts of (N, C, L) or (C, L)."""
+    if not isinstance(output_size, int) and len(output_size) != 1:
+        raise RuntimeError(
+            f"adaptive_avg_pool1d() argument 'output_size' should contain one int "
+            f"(got {len(output_size)})"
+        )
     return adaptive_avg_pool2d(_as_images(input), along(output_size, 1)).squeeze(-2)
 
 

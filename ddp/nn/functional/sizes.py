@@ -9,10 +9,10 @@ Size = int | tuple[int, ...]
 
 
 def pair(size: Size) -> Pair:
-    """A size along both axes, from one number or two."""
+    """A size along both axes, from one number (alone or in a tuple) or two."""
     if isinstance(size, int):
         return size, size
-    height, width = size
+    height, width = size if len(size) > 1 else (*size, *size)
     return height, width
 
 

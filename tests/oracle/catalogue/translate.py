@@ -43,7 +43,7 @@ class Translator:
             return named(value)
         if isinstance(value, torch.nn.Module):
             raise Untranslatable(f"module given as {type(value).__name__}")
-        if getattr(value, "__module__", "") == torch.nn.functional.__name__:
+        if callable(value) and getattr(torch.nn.functional, value.__name__, None) is value:
             return getattr(functional, value.__name__)
         return self._container(value)
 
