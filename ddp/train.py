@@ -26,8 +26,8 @@ from ddp.build import Task, make_optimizer
 from ddp.checkpoint import require_match
 from ddp.comm.communicator import Communicator
 from ddp.config.schema import Config
-from ddp.data.dataset import fetch
-from ddp.data.order import batch_indices
+from ddp.data.order import batch_indices, steps_per_epoch
+from ddp.data.prefetch import ReadAhead
 from ddp.errors import ConfigError
 from ddp.parallel.buffers import BufferAverage
 from ddp.parallel.flat import Array, aligned_zeros, move_into, require_float32
@@ -74,7 +74,11 @@ class Replica:
         self._comm = comm
         self._limit_s = config.cluster.exchange_timeout_s
         self.model, self._loss, self._data = task.model, task.loss, task.train
+        self._ahead = ReadAhead(task.train)
         self._shards = shard_range(comm.rank, comm.size, config.train.shards)
+        self._steps = config.train.steps or (config.train.epochs or 0) * steps_per_epoch(
+            len(self._data), config.train.global_batch
+        )
 
         named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self._names = [name for name, _ in named]
@@ -104,9 +108,7 @@ class Replica:
     def compute(self, step: int) -> StepResult:
         """Compute this rank's shards of `step` and reduce its slices; nothing is changed yet."""
         self.model.train()
-        batch = batch_indices(
-            len(self._data), self._config.train.global_batch, self._config.seed, step
-        )
+        batch = self._batch(step)
         self._clock = dict.fromkeys(("forward", "backward", "waiting"), 0.0)
         self._first_bad_loss: NonFinite | None = None
         self._reducer.begin_step()
@@ -128,14 +130,14 @@ class Replica:
 
     def _compute_shard(self, step: int, shard: int, batch: Array) -> ShardResult | None:
         """Forward and backward of one shard; None when a ragged batch leaves it empty."""
-        assert self._config.train.shards is not None
-        mine = shard_samples(shard, self._config.train.shards, len(batch))
+        mine = self._part(batch, shard)
         self._reducer.begin_shard(shard)
         self._buffers.restore()
         result, loss = None, None
         start = perf_counter()
-        if mine:
-            inputs, targets = fetch(self._data, batch[mine.start : mine.stop])
+        if len(mine):
+            inputs, targets = self._ahead.fetch(mine)
+            self._ahead.begin(self._after(step, shard, batch))
             with use_generator(PhiloxGenerator(self._config.seed, step, shard)):
                 output = self.model(Tensor(inputs))
                 loss = self._loss(output, Tensor(targets))
@@ -167,7 +169,30 @@ class Replica:
             for work in self._optimizer.gather():
                 work.wait(self._limit_s)
         self._buffers.settle(apply)
-        return perf_counter() - start
+        seconds = perf_counter() - start
+        self._ahead.settle()  # between steps nobody reads: an evaluation has the files to itself
+        return seconds
+
+    # -- which samples --------------------------------------------------------------------------
+
+    def _batch(self, step: int) -> Array:
+        """The indices of the step's samples, over all shards."""
+        train = self._config.train
+        return batch_indices(len(self._data), train.global_batch, self._config.seed, step)
+
+    def _part(self, batch: Array, shard: int) -> Array:
+        """The indices of a shard's samples."""
+        assert self._config.train.shards is not None
+        part = shard_samples(shard, self._config.train.shards, len(batch))
+        return batch[part.start : part.stop]
+
+    def _after(self, step: int, shard: int, batch: Array) -> Array:
+        """The indices this rank needs after a shard's; none after the last step."""
+        if shard + 1 < self._shards.hi:
+            return self._part(batch, shard + 1)
+        if step + 1 >= self._steps:
+            return batch[:0]
+        return self._part(self._batch(step + 1), self._shards.lo)
 
     # -- what must be equal on all ranks --------------------------------------------------------
 

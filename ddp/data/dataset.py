@@ -6,7 +6,7 @@ batch at a time. Index i must always give the same sample: a step may be compute
 different workers. Randomness (augmentation) belongs in the model's forward pass, where the
 random numbers are keyed by step and shard.
 
-Left out: the order of samples (order.py), files (files.py), workers that read ahead.
+Left out: the order of samples (order.py), files (files.py), reading ahead (prefetch.py).
 """
 
 from __future__ import annotations
