@@ -86,6 +86,24 @@ def to_floating(dtype: Dtype) -> Dtype:
     return dtype if dtype.kind == "f" else _default_floats[0]
 
 
+_MESSAGE_NAMES = {
+    "float16": "Half",
+    "float32": "Float",
+    "float64": "Double",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+}
+
+
+def message_name(dtype: Dtype) -> str:
+    """What PyTorch calls `dtype` in its messages."""
+    return _MESSAGE_NAMES.get(dtype.name, dtype.name)
+
+
 def as_dtype(dtype: DTypeLike) -> Dtype:
     """`dtype` as NumPy's object, Python's `float` and `int` meaning PyTorch's defaults."""
     if dtype is float:

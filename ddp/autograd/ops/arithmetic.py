@@ -48,11 +48,21 @@ def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = a - alpha · b, broadcast."""
     if alpha != 1:
         b = mul(b, alpha)
+    _refuse_bools(a, b)
     a, b = operands(a, b)
     y = combine(np.subtract, a, b)
     if node := SubBackward0.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
     return y
+
+
+def _refuse_bools(a: Operand, b: Operand) -> None:
+    for operand in (a, b):
+        if type(operand) is Tensor and operand.array.dtype.kind == "b":
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                "trying to invert a mask, use the `~` or `logical_not()` operator instead."
+            )
 
 
 class SubBackward0(_Binary):
@@ -69,6 +79,7 @@ class SubBackward0(_Binary):
 
 def rsub(a: Operand, b: Operand) -> Tensor:
     """y = b - a, broadcast."""
+    _refuse_bools(a, b)
     a, b = operands(a, b)
     y = combine(np.subtract, b, a)
     if node := RsubBackward1.record(y, a, b):
@@ -184,6 +195,7 @@ class AbsBackward0(Node):
 def remainder(a: Operand, b: Operand) -> Tensor:
     """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
     a, b = operands(a, b)
+    _refuse_division_by_zero(b)
     y = combine(np.remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
@@ -205,9 +217,12 @@ class RemainderBackward1(_Binary):
         )
 
 
-def rremainder(a: Operand, b: Operand) -> Tensor:
-    """y = b % a."""
-    return remainder(b, a)
+def rremainder(a: Tensor, b: Operand) -> Tensor:
+    """y = b % a for a number b. It has no derivative."""
+    y = remainder(b, a.detach())
+    if node := NoDerivative.record(y, a):
+        node.operation = "remainder"
+    return y
 
 
 def rfloor_divide(a: Operand, b: Operand) -> Tensor:
@@ -217,9 +232,32 @@ def rfloor_divide(a: Operand, b: Operand) -> Tensor:
 
 @quietly
 def floor_divide(a: Operand, b: Operand) -> Tensor:
-    """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no gradient."""
+    """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no derivative."""
     a, b = operands(a, b)
-    return combine(np.floor_divide, a, b)
+    _refuse_division_by_zero(b)
+    y = combine(np.floor_divide, a, b)
+    if node := NoDerivative.record(y, a, b):
+        node.operation = "floor_divide"
+    return y
+
+
+def _refuse_division_by_zero(divisor: Tensor) -> None:
+    if divisor.array.dtype.kind in "iu" and not divisor.array.all():
+        raise RuntimeError("ZeroDivisionError: integers divided by 0")
+
+
+class NoDerivative(Node):
+    """What PyTorch records but cannot differentiate: the walk back ends in an error."""
+
+    __slots__ = ("operation",)
+
+    operation: str
+
+    def name(self) -> str:
+        return "NotImplemented"
+
+    def backward(self, dy: Array) -> Gradients:
+        raise RuntimeError(f"derivative for aten::{self.operation} is not implemented")
 
 
 @quietly
@@ -228,10 +266,10 @@ def pow(x: Operand, exponent: Operand) -> Tensor:
     if not isinstance(x, Tensor) and isinstance(exponent, Tensor):
         return _pow_of_number(x, exponent)
     a, b = operands(x, exponent)
-    if b.array.dtype.kind in "iu" and (b.array < 0).any():
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
     if isinstance(exponent, Tensor):
         return _pow_of_tensors(a, b)
+    if b.array.dtype.kind in "iu" and b.array < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
     number = b.array.item()
     y = wrap(a.array * a.array if number == 2 else np.power(a.array, b.array))
     if node := PowBackward0.record(y, a):
@@ -258,11 +296,19 @@ class PowBackward0(Node):
 
 
 def _pow_of_tensors(a: Tensor, b: Tensor) -> Tensor:
+    if b.array.dtype.kind == "i" and b.array.size and b.array.min() < 0:
+        return combine(_integer_power, a, b)
     y = combine(np.power, a, b)
     if node := PowBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(a, b, y if node.needs(1) else None)
     return y
+
+
+def _integer_power(a: Array, b: Array) -> Array:
+    """aᵇ where some b < 0: 1 / a^|b| rounded towards 0, which leaves ±1 of ±1 and 0 of the rest."""
+    odd = np.where(np.abs(a) == 1, a, 0) * np.where(b % 2 == 0, a, 1)
+    return np.where(b < 0, odd, np.power(a, np.maximum(b, 0)))
 
 
 class PowBackward1(_Binary):

@@ -91,7 +91,7 @@ def div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Tensor:
         return arithmetic.div(a, b)
     if rounding_mode == "floor":
         a, b = operands(a, b)
-        y = arithmetic.floor_divide(a, b)
+        y = arithmetic.floor_divide(a.detach(), b.detach())
         if node := DivBackward1.record(y, a, b):
             node.shapes = a.array.shape, b.array.shape
         return y

@@ -73,7 +73,12 @@ def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
 
 
 def _as_tensor(x: Operand, dtype: Dtype) -> Tensor:
-    return to(x, dtype) if isinstance(x, Tensor) else wrap(np.array(x, dtype))
+    if isinstance(x, Tensor):
+        return to(x, dtype)
+    try:
+        return wrap(np.array(x, dtype))
+    except OverflowError:  # PyTorch's numbers wrap round, as in C: -1 is 255 in uint8
+        return wrap(np.array(x).astype(dtype))
 
 
 def to(x: Tensor, dtype: Any) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.shape import as_axis
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 
@@ -114,12 +115,16 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def _gather_indices(x: Tensor, dim: int, index: Tensor) -> tuple[Array, ...]:
-    if not _within(index.array, x.array.shape[dim]):
+    axis = as_axis(x, dim)
+    length = x.array.shape[axis] if x.array.ndim else 1
+    if not _within(index.array, length):
         raise RuntimeError(
-            f"gather(): an index is out of bounds for dimension {dim} with size {x.shape[dim]}"
+            f"gather(): an index is out of bounds for dimension {dim} with size {length}"
         )
+    if index.array.ndim == 0:
+        return () if x.array.ndim == 0 else (index.array,)
     grid: list[Array] = list(np.indices(index.array.shape, sparse=True))
-    grid[dim % x.array.ndim] = index.array
+    grid[axis] = index.array
     return tuple(grid)
 
 
@@ -136,9 +141,13 @@ def _within(index: Array, length: int) -> bool:
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries `index` (1-D) of the axis `dim`."""
-    if not _within(index.array, x.array.shape[dim]):
-        raise IndexError(f"index_select(): index out of range for a dimension of {x.shape[dim]}")
-    items: tuple[Any, ...] = (*(slice(None),) * (dim % x.array.ndim), index.array)
+    axis = as_axis(x, dim)
+    length = x.array.shape[axis] if x.array.ndim else 1
+    if not _within(index.array, length):
+        raise IndexError(f"index_select(): index out of range for a dimension of {length}")
+    if x.array.ndim == 0 and index.array.size != 1:
+        raise RuntimeError("index_select(): a 0-d tensor has one entry to select")
+    items: tuple[Any, ...] = (*(slice(None),) * axis, index.array) if x.array.ndim else ()
     y = wrap(x.array[items])
     if node := IndexSelectBackward0.record(y, x):
         node.shape, node.index = x.array.shape, items

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.grad_mode import mode
+from ddp.autograd.dtypes import can_cast, message_name
+from ddp.autograd.grad_mode import mode, no_grad
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops import arithmetic, elementwise, select
 from ddp.autograd.ops.broadcast import Operand, to, unbroadcast
@@ -139,14 +140,41 @@ class IndexPut(CopySlices):
 def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None) -> Tensor:
     """x = operation(x, *others), as one `ufunc` into x's memory where nothing is recorded."""
     if _check_and_see_whether_recorded(x, *others):
-        result = to(operation(_before(x, x.array.copy()), *others), x.array.dtype)
+        computed = operation(_before(x, x.array.copy()), *others)
+        _check_fit(x, computed)
+        result = to(computed, x.array.dtype)
         _writing(x, lambda: np.copyto(x.array, result.array, casting="no"))
         _follow_version(result, x)
         _rebase(x, result)
         return x
+    if x.array.dtype.kind != "f":
+        _write_promoted(x, operation, *others)
+        return x
     arrays = [other.array if isinstance(other, Tensor) else other for other in others]
     _writing(x, lambda: ufunc(x.array, *arrays, out=x.array, casting="same_kind"))
     return x
+
+
+def _write_promoted(x: Tensor, operation: Operation, *others: Operand | None) -> None:
+    """Integers and bools: the result's dtype is a matter of promotion, so it is computed first."""
+    with no_grad():
+        result = operation(wrap(x.array.copy()), *others)
+    _check_fit(x, result)
+    _writing(x, lambda: np.copyto(x.array, result.array, casting="unsafe"))
+
+
+def _check_fit(x: Tensor, result: Tensor) -> None:
+    """Raise RuntimeError if `result` cannot be written into x."""
+    if not can_cast(result.array.dtype, x.array.dtype):
+        raise RuntimeError(
+            f"result type {message_name(result.array.dtype)} can't be cast to the desired output "
+            f"type {message_name(x.array.dtype)}"
+        )
+    if result.array.shape != x.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}"
+        )
 
 
 def _check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:

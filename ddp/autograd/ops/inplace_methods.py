@@ -141,6 +141,8 @@ def swap_axes_(x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 def t_(x: Tensor) -> Tensor:
     """x transposed, over the same memory; no tensor with history."""
+    if x.ndim > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
     return swap_axes_(x, 0, 1) if x.ndim == 2 else x
 
 

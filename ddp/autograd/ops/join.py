@@ -33,8 +33,14 @@ def _joined(join: Any, parts: Sequence[Tensor], axis: int) -> Array:
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`; they agree in the other axes."""
+    """The tensors one after the other along `dim`; they agree in the other axes.
+
+    Tensors of shape (0,) are left out, whatever the shape of the others.
+    """
     parts = _of_one_dtype(tensors)
+    if any(part.array.ndim == 0 for part in parts):
+        raise RuntimeError("zero-dimensional tensors cannot be concatenated: use stack")
+    parts = [part for part in parts if part.array.shape != (0,)] or parts[:1]
     axis = as_axis(parts[0], dim)
     y = wrap(_joined(np.concatenate, parts, axis))
     if node := CatBackward0.record(y, *parts):
@@ -58,7 +64,13 @@ class CatBackward0(Node):
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis `dim`."""
     parts = _of_one_dtype(tensors)
-    axis = dim % (parts[0].array.ndim + 1)
+    rank = parts[0].array.ndim + 1
+    if not -rank <= dim < rank:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
+            f"but got {dim})"
+        )
+    axis = dim % rank
     y = wrap(_joined(np.stack, parts, axis))
     if node := StackBackward0.record(y, *parts):
         node.axis = axis
@@ -78,6 +90,7 @@ class StackBackward0(Node):
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of `split_size` entries each along `dim` (the last may be smaller), or of the sizes."""
+    _require_axes(x, "split")
     axis = as_axis(x, dim)
     length = x.array.shape[axis]
     if isinstance(split_size, int):
@@ -130,13 +143,20 @@ def _without_gaps(dys: Sequence[Array | None], shapes: Sequence[tuple[int, ...]]
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal size along `dim`; the last may be smaller."""
-    return split(x, max(-(-x.array.shape[dim] // chunks), 1), dim)
+    _require_axes(x, "chunk")
+    return split(x, max(-(-x.array.shape[as_axis(x, dim)] // chunks), 1), dim)
+
+
+def _require_axes(x: Tensor, operation: str) -> None:
+    if x.array.ndim == 0:
+        raise RuntimeError(f"{operation} expects at least a 1-dimensional tensor")
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """A view per entry of the axis `dim`, without it."""
     axis = as_axis(x, dim)
-    parts = tuple([view_of(x, part) for part in np.moveaxis(x.array, axis, 0)])
+    rows = np.moveaxis(x.array, axis, 0)  # `...` keeps views of single elements views
+    parts = tuple([view_of(x, rows[i, ...]) for i in range(len(rows))])
     if parts and (node := UnbindBackward0.record_several(parts, x)):
         node.axis, node.shapes = axis, [part.array.shape for part in parts]
     return parts
@@ -153,5 +173,16 @@ class UnbindBackward0(SplitBackward0):
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """The view of `length` entries along `dim` from `start`."""
-    before = (slice(None),) * as_axis(x, dim)
+    if x.array.ndim == 0:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    axis = as_axis(x, dim)
+    size = x.array.shape[axis]
+    if not -size <= start <= size:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+        )
+    start = start + size if start < 0 else start
+    if length < 0 or start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    before = (slice(None),) * axis
     return getitem(x, (*before, slice(start, start + length)))

@@ -11,6 +11,7 @@ from ddp.autograd.dtypes import DEFAULT_INT
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import select
 from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.shape import as_axis as as_axis
 from ddp.autograd.ops.shape import reshape
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -25,16 +26,6 @@ def as_axes(x: Tensor, dim: Dim) -> tuple[int, ...]:
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
     axes = tuple([as_axis(x, d) for d in dims])
     return axes if x.array.ndim else ()
-
-
-def as_axis(x: Tensor, dim: int) -> int:
-    rank = x.array.ndim or 1
-    if not -rank <= dim < rank:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
-            f"but got {dim})"
-        )
-    return dim % rank
 
 
 class Reduction(Node):
@@ -169,11 +160,25 @@ def _extreme(
     x: Tensor, dim: Dim, keepdim: bool, reduce: Any, node_class: type[AmaxBackward0]
 ) -> Tensor:
     axes = as_axes(x, dim)
+    if x.array.size == 0:
+        _require_entries(x, axes, asked=dim is not None)
     y = wrap(reduce(x.array, axis=axes, keepdims=keepdim))
     if node := node_class.record(y, x):
         node.over(x, axes)
         node.save(x, y)
     return y
+
+
+def _require_entries(x: Tensor, axes: tuple[int, ...], asked: bool) -> None:
+    """Nothing is the largest or smallest of nothing."""
+    if not asked:
+        raise RuntimeError(
+            "Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+            "dim with the 'dim' argument."
+        )
+    for axis in axes:
+        if x.array.ndim and x.array.shape[axis] == 0:
+            raise IndexError(f"Expected reduction dim {axis} to have non-zero size.")
 
 
 class AmaxBackward0(Reduction):
@@ -213,6 +218,7 @@ def _along(
     axis = as_axis(x, dim)
     if x.array.ndim == 0:
         return Extremum(x + 0, wrap(np.zeros((), np.int64)))
+    _require_entries(x, (axis,), asked=True)
     where = np.expand_dims(argument(x.array, axis=axis), axis)
     values = np.take_along_axis(x.array, where, axis)
     y = wrap(values if keepdim else values.squeeze(axis))
@@ -242,12 +248,22 @@ class MinBackward0(MaxBackward0):
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) largest element, in the flattened tensor or along `dim`; int64."""
-    return wrap(np.argmax(x.array, axis=dim, keepdims=keepdim and dim is not None))
+    return _place_of(np.argmax, x, dim, keepdim)
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the (first) smallest element, in the flattened tensor or along `dim`; int64."""
-    return wrap(np.argmin(x.array, axis=dim, keepdims=keepdim and dim is not None))
+    return _place_of(np.argmin, x, dim, keepdim)
+
+
+def _place_of(argument: Any, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if x.array.ndim == 0 or dim is None:
+        if x.array.size == 0:
+            raise IndexError("Expected reduction dim to be specified for input.numel() == 0.")
+        return wrap(argument(x.array))
+    axis = as_axis(x, dim)
+    _require_entries(x, (axis,), asked=True)
+    return wrap(argument(x.array, axis=axis, keepdims=keepdim))
 
 
 def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

@@ -74,7 +74,7 @@ def bitwise_not(a: Tensor) -> Tensor:
 def where(condition: Tensor, a: Operand, b: Operand) -> Tensor:
     """y = a where the condition holds, else b; broadcast."""
     a, b = operands(a, b)
-    y = wrap(np.where(condition.array, a.array, b.array))
+    y = combine(lambda a, b: np.where(condition.array, a, b), a, b)
     if node := WhereBackward0.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(condition)
@@ -259,6 +259,7 @@ def clamp_max(x: Tensor, max: Operand) -> Tensor:
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of x's matrices, zero above `diagonal`."""
+    _require_matrices(x, "tril")
     y = wrap(np.tril(x.array, diagonal))
     if node := TrilBackward0.record(y, x):
         node.diagonal = diagonal
@@ -276,8 +277,14 @@ class TrilBackward0(Node):
         return (np.tril(dy, self.diagonal),)
 
 
+def _require_matrices(x: Tensor, operation: str) -> None:
+    if x.array.ndim < 2:
+        raise RuntimeError(f"{operation}: input tensor must have at least 2 dimensions")
+
+
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """The upper triangles of x's matrices, zero below `diagonal`."""
+    _require_matrices(x, "triu")
     y = wrap(np.triu(x.array, diagonal))
     if node := TriuBackward0.record(y, x):
         node.diagonal = diagonal

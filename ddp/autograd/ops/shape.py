@@ -20,6 +20,17 @@ def as_shape(sizes: tuple[Any, ...]) -> Shape:
     return sizes
 
 
+def as_axis(x: Tensor, dim: int) -> int:
+    """The axis that `dim` names, counted from 0; a 0-d tensor counts as having one."""
+    rank = x.array.ndim or 1
+    if not -rank <= dim < rank:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
+            f"but got {dim})"
+        )
+    return dim % rank
+
+
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """The elements in C order in a new shape, one entry of which may be -1. A view if possible."""
     target = as_shape(shape)
@@ -29,7 +40,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         raise RuntimeError(
             f"shape '{list(target)}' is invalid for input of size {x.array.size}"
         ) from None
-    if np.may_share_memory(array, x.array):
+    if array.size == 0 or np.may_share_memory(array, x.array):
         y = view_of(x, array)
         node: _Reshape | None = ViewBackward0.record(y, x)
     else:
@@ -87,6 +98,8 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start, end = start_dim % x.array.ndim, end_dim % x.array.ndim
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if start == end:
+        return x
     shape = x.array.shape
     length = int(np.prod(shape[start : end + 1], dtype=np.int64))
     return reshape(x, (*shape[:start], length, *shape[end + 1 :]))
@@ -94,9 +107,10 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two axes exchanged."""
-    y = view_of(x, x.array.swapaxes(dim0, dim1))
+    dims = as_axis(x, dim0), as_axis(x, dim1)
+    y = view_of(x, x.array.swapaxes(*dims) if x.array.ndim else x.array)
     if node := TransposeBackward0.record(y, x):
-        node.dims = (dim0, dim1)
+        node.dims = dims
     return y
 
 
@@ -108,7 +122,7 @@ class TransposeBackward0(Node):
     dims: tuple[int, int]
 
     def backward(self, dy: Array) -> Gradients:
-        return (dy.swapaxes(*self.dims),)
+        return (dy.swapaxes(*self.dims) if dy.ndim else dy,)
 
 
 def t(x: Tensor) -> Tensor:
@@ -153,7 +167,11 @@ class PermuteBackward0(Node):
 
 def matrix_transpose(x: Tensor) -> Tensor:
     """`x.mT`: the last two axes exchanged."""
-    return transpose(x, -2, -1)
+    if x.array.ndim == 1:
+        raise RuntimeError(
+            "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
+    return transpose(x, -2, -1) if x.array.ndim else x
 
 
 def reverse_axes(x: Tensor) -> Tensor:
@@ -167,7 +185,8 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     added = len(target) - x.array.ndim
     full = [x.array.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(target)]
     try:
-        array = np.broadcast_to(x.array, full)
+        only_ones_added = tuple(full[added:]) == x.array.shape and set(full[:added]) <= {1}
+        array = x.array.reshape(full) if only_ones_added else np.broadcast_to(x.array, full)
     except ValueError:
         raise RuntimeError(
             f"The expanded size of the tensor {list(target)} must match the existing size "
@@ -204,7 +223,7 @@ def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """A view without the axes of length 1, or without those of `dim` that have length 1."""
     if dim is None:
         return _reshaped_view(x, x.array.squeeze(), SqueezeBackward0)
-    dims = (dim,) if isinstance(dim, int) else dim
+    dims = [as_axis(x, d) for d in ((dim,) if isinstance(dim, int) else dim)]
     single = tuple([d for d in dims if x.array.ndim and x.array.shape[d] == 1])
     node_class = SqueezeBackward1 if isinstance(dim, int) else SqueezeBackward2
     return _reshaped_view(x, x.array.squeeze(single), node_class)
@@ -264,7 +283,7 @@ def movedim(x: Tensor, source: int, destination: int) -> Tensor:
 
 def flip(x: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
-    axes = as_shape(dims)
+    axes = tuple([as_axis(x, d) for d in as_shape(dims)]) if x.array.ndim else ()
     y = wrap(np.flip(x.array, axes).copy())
     if node := FlipBackward0.record(y, x):
         node.axes = axes
@@ -290,6 +309,8 @@ def repeat(x: Tensor, *sizes: Any) -> Tensor:
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
             f"tensor ({len(times)} < {x.array.ndim})"
         )
+    if any(count < 0 for count in times):
+        raise RuntimeError(f"repeat: expected counts of 0 or more, got {list(times)}")
     y = wrap(np.tile(x.array, times))
     if node := RepeatBackward0.record(y, x):
         node.times, node.shape = times, x.array.shape

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import Array
 from ddp.autograd.ops import loss as ops
 from ddp.autograd.ops.softmax import log_softmax
@@ -112,17 +113,7 @@ def check_reduction(reduction: str) -> None:
 
 def dtype_name(tensor: Tensor) -> str:
     """What PyTorch calls the dtype in its messages."""
-    names = {
-        "float32": "Float",
-        "float64": "Double",
-        "int64": "Long",
-        "int32": "Int",
-        "int16": "Short",
-        "int8": "Char",
-        "uint8": "Byte",
-        "bool": "Bool",
-    }
-    return names.get(tensor.dtype.name, tensor.dtype.name)
+    return message_name(tensor.dtype)
 
 
 def _class_indices(input: Tensor, target: Tensor) -> Array:
