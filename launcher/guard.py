@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from types import FrameType
 
 from ddp.comm.detect import rank_name
 from launcher.leash import leash
@@ -51,11 +52,19 @@ def guard_rank(environ: Mapping[str, str]) -> Callable[[], None]:
 
 def _watch(child: int, reader: int, name: str) -> None:
     """Wait for the child, say how it ended if that was not in order, and end as it did."""
-    for number in FORWARDED:
-        signal.signal(number, lambda received, frame: os.kill(child, received))
+    received = set()
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        received.add(number)
+        os.kill(child, number)
+
+    for signum in FORWARDED:
+        signal.signal(signum, forward)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code < 0:
+    if -code in received:  # by mpiexec, which ends the ranks when another has failed
+        cause, code = "", 128 - code
+    elif code < 0:
         cause, code = f"was killed by {signal.Signals(-code).name}", 128 - code
     elif code == 0 and os.read(reader, 1) != b".":
         cause, code = "left before the run was over (exit code 0)", 1
