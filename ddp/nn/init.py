@@ -65,6 +65,8 @@ def normal_(
 ) -> Tensor:
     """Values from N(mean, std²)."""
     generator = current_generator() if generator is None else generator
+    if math.prod(tensor.shape) < 16:  # rounded once, at the end, as in PyTorch
+        return _fill(tensor, (generator.normal64(tensor.shape) * std + mean).astype(np.float32))
     return _fill(tensor, generator.normal(tensor.shape) * np.float32(std) + np.float32(mean))
 
 

@@ -74,22 +74,22 @@ def type_as(x: Tensor, other: Tensor) -> Tensor:
     return to_dtype(x, other.dtype)
 
 
-def short(x: Tensor) -> Tensor:
+def short(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in int16."""
     return to_dtype(x, np.int16)
 
 
-def char(x: Tensor) -> Tensor:
+def char(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in int8."""
     return to_dtype(x, np.int8)
 
 
-def byte(x: Tensor) -> Tensor:
+def byte(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in uint8."""
     return to_dtype(x, np.uint8)
 
 
-def bfloat16(x: Tensor) -> NoReturn:
+def bfloat16(x: Tensor, memory_format: Any = None) -> NoReturn:
     """NumPy has no such dtype."""
     raise NotImplementedError("ddp has no bfloat16: NumPy has no such dtype; use float32")
 

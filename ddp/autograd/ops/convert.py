@@ -44,32 +44,32 @@ def to(x: Tensor, target: Any) -> Tensor:
     return to_dtype(x, target.dtype if isinstance(target, Tensor) else as_dtype(target))
 
 
-def double(x: Tensor) -> Tensor:
+def double(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in float64."""
     return to_dtype(x, np.float64)
 
 
-def float_(x: Tensor) -> Tensor:
+def float_(x: Tensor, memory_format: Any = None) -> Tensor:
     """`x.float()`: x in float32."""
     return to_dtype(x, np.float32)
 
 
-def half(x: Tensor) -> Tensor:
+def half(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in float16."""
     return to_dtype(x, np.float16)
 
 
-def long(x: Tensor) -> Tensor:
+def long(x: Tensor, memory_format: Any = None) -> Tensor:
     """x in int64."""
     return to_dtype(x, np.int64)
 
 
-def int_(x: Tensor) -> Tensor:
+def int_(x: Tensor, memory_format: Any = None) -> Tensor:
     """`x.int()`: x in int32."""
     return to_dtype(x, np.int32)
 
 
-def bool_(x: Tensor) -> Tensor:
+def bool_(x: Tensor, memory_format: Any = None) -> Tensor:
     """`x.bool()`: where x is not zero."""
     return to_dtype(x, np.bool_)
 

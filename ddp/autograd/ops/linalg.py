@@ -1,8 +1,6 @@
 """`ddp.linalg`: norms, solving, inverses, determinants and factorisations of matrices.
 
-Stacks of matrices everywhere. Gradients are those of the operations a function is made of, or of
-`inv`; the factorisations that programs rarely differentiate through (svd, eig, lstsq) are computed
-without one and say so when asked for it.
+Stacks of matrices everywhere. Factorisations, and what is made of them, stand in `spectra.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddp.autograd.grad_mode import is_grad_enabled
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import moments
+from ddp.autograd.ops.arrange import movedim
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.elementwise import sqrt
 from ddp.autograd.ops.matmul import matmul
@@ -24,32 +22,16 @@ from ddp.autograd.ops.products import vdot
 from ddp.autograd.ops.reduce import Dim, as_axes
 from ddp.autograd.ops.reduce import sum as total
 from ddp.autograd.ops.shape import squeeze, unsqueeze
+from ddp.autograd.ops.spectra import LinAlgError as LinAlgError
+from ddp.autograd.ops.spectra import eigh as eigh
+from ddp.autograd.ops.spectra import eigvalsh as eigvalsh
+from ddp.autograd.ops.spectra import factor, require_square
+from ddp.autograd.ops.spectra import matrix_rank as matrix_rank
+from ddp.autograd.ops.spectra import pinv as pinv
+from ddp.autograd.ops.spectra import qr as qr
+from ddp.autograd.ops.spectra import svd as svd
+from ddp.autograd.ops.spectra import svdvals as svdvals
 from ddp.autograd.tensor import Tensor, wrap
-
-
-class LinAlgError(RuntimeError):
-    """A matrix has no inverse, or not the property that was asked for."""
-
-
-def _factor(f: Any, *arrays: Array, **options: Any) -> Any:
-    try:
-        return f(*arrays, **options)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"{f.__name__}: {error}") from None
-
-
-def _without_gradient(name: str, x: Tensor) -> Array:
-    if x.requires_grad and is_grad_enabled():
-        raise NotImplementedError(f"linalg.{name} has no gradient here: detach() its operand")
-    return x.array
-
-
-def _require_square(name: str, x: Tensor) -> None:
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise RuntimeError(
-            f"linalg.{name}: A must be batches of square matrices, but they are "
-            f"{'x'.join(map(str, x.shape[-2:]))}"
-        )
 
 
 def vector_norm(
@@ -76,10 +58,11 @@ def matrix_norm(
         return extreme if keepdim else squeeze(extreme, (rows, columns))
     if ord not in (2, -2, "nuc"):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
-    moved = np.moveaxis(_without_gradient("matrix_norm", x), (rows, columns), (-2, -1))
-    values = np.linalg.svd(moved, compute_uv=False)
-    picked = {2: values.max(-1), -2: values.min(-1), "nuc": values.sum(-1)}[ord]
-    return wrap(np.expand_dims(picked, (rows, columns)) if keepdim else picked)
+    values = svdvals(movedim(x, (rows, columns), (-2, -1)))
+    picked = {2: values.amax, -2: values.amin, "nuc": values.sum}[ord](-1)
+    for axis in sorted((rows, columns)) if keepdim else ():
+        picked = unsqueeze(picked, axis)
+    return picked
 
 
 def norm(
@@ -100,8 +83,8 @@ def norm(
 
 def inv(x: Tensor) -> Tensor:
     """The inverses of square matrices; LinAlgError for a singular one."""
-    _require_square("inv", x)
-    y = wrap(_factor(np.linalg.inv, x.array))
+    require_square("inv", x)
+    y = wrap(factor(np.linalg.inv, x.array))
     if node := LinalgInvExBackward0.record(y, x):
         node.save(y)
     return y
@@ -121,10 +104,10 @@ class LinalgInvExBackward0(Node):
 
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """The x with a @ x = b, for b (…, N, K) or a vector (N,)."""
-    _require_square("solve", a)
+    require_square("solve", a)
     is_vector = b.ndim == 1 or b.shape == a.shape[:-1]
     columns = unsqueeze(b, -1) if is_vector else b
-    x = wrap(_factor(np.linalg.solve, a.array, columns.array))
+    x = wrap(factor(np.linalg.solve, a.array, columns.array))
     if node := LinalgSolveExBackward0.record(x, a, columns):
         node.save(a, x)
     return squeeze(x, -1) if is_vector else x
@@ -151,7 +134,7 @@ def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
 @quietly
 def det(x: Tensor) -> Tensor:
     """The determinants of square matrices."""
-    _require_square("det", x)
+    require_square("det", x)
     y = wrap(np.linalg.det(x.array).astype(x.array.dtype))
     if node := LinalgDetBackward0.record(y, x):
         node.save(x)
@@ -181,7 +164,7 @@ class SignAndLogarithm(NamedTuple):
 
 def slogdet(x: Tensor) -> SignAndLogarithm:
     """The sign of the determinants and the logarithm of their size."""
-    _require_square("slogdet", x)
+    require_square("slogdet", x)
     sign, logarithm = np.linalg.slogdet(x.array)
     y = wrap(np.asarray(logarithm, x.array.dtype))
     if node := LinalgSlogdetBackward0.record(y, x):
@@ -207,8 +190,8 @@ def logdet(x: Tensor) -> Tensor:
 
 def cholesky(x: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular y with y @ yᵀ = x, for symmetric positive definite x."""
-    _require_square("cholesky", x)
-    y = wrap(_factor(np.linalg.cholesky, x.array))
+    require_square("cholesky", x)
+    y = wrap(factor(np.linalg.cholesky, x.array))
     if node := LinalgCholeskyExBackward0.record(y, x):
         node.save(y)
     return y.mT if upper else y
@@ -230,75 +213,12 @@ class LinalgCholeskyExBackward0(Node):
 
 def matrix_power(x: Tensor, n: int) -> Tensor:
     """The product of n matrices x; of the inverse for n < 0."""
-    _require_square("matrix_power", x)
+    require_square("matrix_power", x)
     base = inv(x) if n < 0 else x
     result = wrap(np.broadcast_to(np.eye(x.shape[-1], dtype=x.array.dtype), x.shape).copy())
     for _ in range(abs(n)):
         result = matmul(result, base)
     return result
-
-
-class Factors(NamedTuple):
-    """What `qr` returns."""
-
-    Q: Tensor
-    R: Tensor
-
-
-def qr(x: Tensor, mode: Any = "reduced") -> Factors:
-    """Orthonormal Q and upper triangular R with Q @ R = x. No gradient."""
-    q, r = np.linalg.qr(_without_gradient("qr", x), mode)
-    return Factors(wrap(q), wrap(r))
-
-
-class SingularValues(NamedTuple):
-    """What `svd` returns."""
-
-    U: Tensor
-    S: Tensor
-    Vh: Tensor
-
-
-def svd(x: Tensor, full_matrices: bool = True) -> SingularValues:
-    """x = U @ diag(S) @ Vh, S descending. No gradient."""
-    u, s, vh = _factor(np.linalg.svd, _without_gradient("svd", x), full_matrices=full_matrices)
-    return SingularValues(wrap(u), wrap(s), wrap(vh))
-
-
-def svdvals(x: Tensor) -> Tensor:
-    """The singular values, descending. No gradient."""
-    return wrap(np.linalg.svd(_without_gradient("svdvals", x), compute_uv=False))
-
-
-class Eigen(NamedTuple):
-    """What `eigh` returns."""
-
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
-def eigh(x: Tensor, UPLO: Any = "L") -> Eigen:
-    """Eigenvalues (ascending) and eigenvectors of symmetric matrices. No gradient."""
-    _require_square("eigh", x)
-    values, vectors = _factor(np.linalg.eigh, _without_gradient("eigh", x), UPLO=UPLO)
-    return Eigen(wrap(values), wrap(vectors))
-
-
-def eigvalsh(x: Tensor, UPLO: Any = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices, ascending. No gradient."""
-    return eigh(x, UPLO).eigenvalues
-
-
-def pinv(x: Tensor, rcond: float | None = None, *, rtol: float | None = None) -> Tensor:
-    """The Moore-Penrose inverse. No gradient."""
-    given = rcond if rtol is None else rtol
-    cut = given if given is not None else max(x.shape[-2:]) * float(np.finfo(x.array.dtype).eps)
-    return wrap(np.linalg.pinv(_without_gradient("pinv", x), cut))
-
-
-def matrix_rank(x: Tensor) -> Tensor:
-    """How many singular values are not 0 to rounding; int64."""
-    return wrap(np.asarray(np.linalg.matrix_rank(x.array), np.int64))
 
 
 def vecdot(a: Tensor, b: Tensor, *, dim: int = -1) -> Tensor:

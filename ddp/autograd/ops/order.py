@@ -172,9 +172,9 @@ def unique(
 def unique_consecutive(
     x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The flattened elements without those that equal the one before."""
+    """The flattened elements, or the slices along `dim`, unlike the one before them."""
     if dim is not None:
-        raise NotImplementedError("unique_consecutive(dim=…) is not here: only of all elements")
+        return _unique_slices(x.array, dim, return_inverse, return_counts)
     flat = x.array.reshape(-1)
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.arange(0)
     wanted = [wrap(flat[starts])]
@@ -183,6 +183,21 @@ def unique_consecutive(
         wanted.append(wrap(inverse.reshape(x.array.shape)))
     if return_counts:
         wanted.append(wrap(np.diff(np.r_[starts, flat.size])))
+    return wanted[0] if len(wanted) == 1 else tuple(wanted)
+
+
+def _unique_slices(x: Array, dim: int, return_inverse: bool, return_counts: bool) -> Any:
+    rows = np.moveaxis(x, dim, 0)
+    if rows.size == 0 and len(rows) != 0:
+        raise RuntimeError("There are 0 sized dimensions, and they aren't selected by `dim`")
+    flat = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, 0)
+    fresh = np.r_[True, (flat[1:] != flat[:-1]).any(1)][: len(rows)]
+    starts = np.flatnonzero(fresh)
+    wanted = [wrap(np.moveaxis(rows[starts], 0, dim).copy())]
+    if return_inverse:
+        wanted.append(wrap(np.cumsum(fresh) - 1))
+    if return_counts:
+        wanted.append(wrap(np.diff(np.r_[starts, len(rows)])))
     return wanted[0] if len(wanted) == 1 else tuple(wanted)
 
 
@@ -217,15 +232,25 @@ def searchsorted(
     right: bool = False,
     out_int32: bool = False,
     side: Any = None,
+    sorter: Tensor | None = None,
 ) -> Tensor:
-    """Where each value would be inserted, into the innermost rows of `sorted_sequence`."""
+    """Where each value would be inserted, into the innermost rows of `sorted_sequence`.
+
+    `sorter` holds the indices that sort rows which are not sorted.
+    """
+    if sorter is not None:
+        ordered = np.take_along_axis(sorted_sequence.array, sorter.array, -1)
+        return searchsorted(wrap(ordered), values, right=right, out_int32=out_int32, side=side)
     side = side or ("right" if right else "left")
     wanted = values.array if isinstance(values, Tensor) else np.asarray(values, DEFAULT_FLOAT)
     dtype = np.int32 if out_int32 else np.int64
     rows = sorted_sequence.array
     if rows.ndim == 1:
         return wrap(np.searchsorted(rows, wanted, side).astype(dtype))
-    flat, sought = rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1])
+    if wanted.size == 0:
+        return wrap(np.empty(wanted.shape, dtype))
+    sought = wanted.reshape(-1, wanted.shape[-1])
+    flat = rows.reshape(len(sought), -1)
     places = [np.searchsorted(row, v, side) for row, v in zip(flat, sought, strict=True)]
     return wrap(np.array(places, dtype).reshape(wanted.shape))
 

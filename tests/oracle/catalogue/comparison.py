@@ -164,7 +164,10 @@ def _our_gradients(outputs: list[Tensor], inputs: list[Tensor], weights: list[An
 
 
 def _presence(gradient: Any) -> str:
-    return "none" if gradient is None else "one"
+    if gradient is None:
+        return "none"
+    values = gradient.array if isinstance(gradient, Tensor) else gradient.numpy()
+    return "one" if values.any() else "zeros"
 
 
 def _differentiable(results: Iterable[Any]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import ddp
+from ddp import nn
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional
 
@@ -41,6 +42,8 @@ class Translator:
             return ddp.device(str(value))
         if isinstance(value, torch.memory_format | torch.layout):
             return named(value)
+        if isinstance(value, torch.nn.TransformerEncoderLayer):
+            return self._encoder_layer(value)
         if isinstance(value, torch.nn.Module):
             raise Untranslatable(f"module given as {type(value).__name__}")
         if callable(value) and getattr(torch.nn.functional, value.__name__, None) is value:
@@ -55,6 +58,23 @@ class Translator:
             if theirs.requires_grad:
                 self.pairs.append((theirs, ours))
         return self._ours[id(theirs)]
+
+    def _encoder_layer(self, theirs: Any) -> nn.TransformerEncoderLayer:
+        attention = theirs.self_attn
+        ours = nn.TransformerEncoderLayer(
+            attention.embed_dim,
+            attention.num_heads,
+            theirs.linear1.out_features,
+            theirs.dropout.p,
+            self(theirs.activation),
+            theirs.norm1.eps,
+            attention.batch_first,
+            theirs.norm_first,
+            theirs.linear1.bias is not None,
+        )
+        ours = ours.to(dtype_of(theirs.linear1.weight.dtype))
+        ours.load_state_dict(self(theirs.state_dict()))
+        return ours
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, dict):
