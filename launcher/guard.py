@@ -12,6 +12,7 @@ that it was done. The child dies with its parent.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -56,7 +57,8 @@ def _watch(child: int, reader: int, name: str) -> None:
 
     def forward(number: int, frame: FrameType | None) -> None:
         received.add(number)
-        os.kill(child, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(child, number)
 
     for signum in FORWARDED:
         signal.signal(signum, forward)
