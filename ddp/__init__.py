@@ -15,7 +15,11 @@ from typing import Any as _Any
 
 import numpy as _np
 
+from ddp import amp as amp
 from ddp import autograd as autograd
+from ddp import backends as backends
+from ddp import cuda as cuda
+from ddp.amp import autocast as autocast
 from ddp.autograd import random as random
 from ddp.autograd.creation import BoolTensor as BoolTensor
 from ddp.autograd.creation import ByteTensor as ByteTensor
@@ -47,9 +51,6 @@ from ddp.autograd.creation import tensor as tensor
 from ddp.autograd.creation import zeros as zeros
 from ddp.autograd.creation import zeros_like as zeros_like
 from ddp.autograd.devices import accelerator as accelerator
-from ddp.autograd.devices import amp as amp
-from ddp.autograd.devices import backends as backends
-from ddp.autograd.devices import cuda as cuda
 from ddp.autograd.devices import device as device
 from ddp.autograd.devices import get_default_device as get_default_device
 from ddp.autograd.devices import mps as mps
@@ -378,11 +379,29 @@ _SUBPACKAGES = ("nn", "optim", "utils", "data", "models", "metrics", "checkpoint
 _IN_SUBPACKAGES = {"load": "ddp.serialization", "save": "ddp.serialization"}
 
 
+# What scripts ask for most often and is not there, and what to do instead.
+_ABSENT = {
+    "bfloat16": "NumPy has no such dtype; use float32",
+    "compile": "operations run as they are written; leave it out",
+    "complex64": "tensors are real",
+    "complex128": "tensors are real",
+    "distributed": "the command `ddp train` starts the workers and exchanges gradients",
+    "distributions": "draw with rand, randn, bernoulli and multinomial",
+    "func": "use ddp.autograd.functional",
+    "jit": "operations run as they are written; leave it out",
+    "multiprocessing": "the command `ddp train` starts the workers",
+    "sparse": "tensors are dense",
+    "vmap": "write the batch as a dimension",
+}
+
+
 def __getattr__(name: str) -> _Any:
     if name in _SUBPACKAGES and _importlib_util.find_spec(f"ddp.{name}"):
         return _importlib.import_module(f"ddp.{name}")
     if name in _IN_SUBPACKAGES:
         return getattr(_importlib.import_module(_IN_SUBPACKAGES[name]), name)
+    if name in _ABSENT:
+        raise AttributeError(f"ddp has no '{name}': {_ABSENT[name]}")
     raise AttributeError(
         f"ddp has no '{name}'. It has the part of PyTorch's interface that training on CPUs needs; "
         "dir(ddp) lists it."

@@ -1,8 +1,8 @@
 """The one device there is, and the names by which scripts ask for others.
 
 `device("cuda")` may be named, as in PyTorch without CUDA; putting a tensor there is refused.
-`cuda`, `backends` and their kin answer that nothing is available, so that scripts which ask first
-go on with the CPU.
+`ddp.cuda`, `ddp.backends` and their kin here answer that nothing is available, so that scripts
+which ask first go on with the CPU.
 """
 
 from __future__ import annotations
@@ -69,53 +69,33 @@ def set_default_device(place: Any) -> None:
     require_cpu(place)
 
 
-class GradScaler:
-    """Loss scaling for float16 on CUDA: without CUDA PyTorch's does nothing, and so does this."""
-
-    def __init__(self, device: Any = None, *, enabled: bool = True, **options: Any) -> None:
-        """All arguments are accepted."""
-
-    def scale(self, outputs: Any) -> Any:
-        """`outputs` as they are."""
-        return outputs
-
-    def unscale_(self, optimizer: Any) -> None:
-        """Nothing to undo."""
-
-    def step(self, optimizer: Any) -> Any:
-        """`optimizer.step()`."""
-        return optimizer.step()
-
-    def update(self) -> None:
-        """There is no scale to change."""
-
-    def is_enabled(self) -> bool:
-        """Never."""
-        return False
-
-
-def _no() -> bool:
+def is_available() -> bool:
+    """No device but the CPU ever is."""
     return False
 
 
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """What asks a device that is not there has no effect."""
+def no_effect(*args: Any, **kwargs: Any) -> None:
+    """What is asked of a device that is not there."""
+
+
+def device_count() -> int:
+    """No device but the CPU is there."""
+    return 0
 
 
 def _absent(**more: Any) -> SimpleNamespace:
     """A kind of device that is not there."""
-    none = {"is_available": _no, "device_count": lambda: 0, "manual_seed": _nothing}
-    quiet = {"manual_seed_all": _nothing, "synchronize": _nothing, "empty_cache": _nothing}
-    return SimpleNamespace(**none, **quiet, **more)
+    return SimpleNamespace(
+        is_available=is_available,
+        device_count=device_count,
+        manual_seed=no_effect,
+        manual_seed_all=no_effect,
+        synchronize=no_effect,
+        empty_cache=no_effect,
+        **more,
+    )
 
 
-cuda = _absent(amp=SimpleNamespace(GradScaler=GradScaler), is_bf16_supported=_no)
 mps = _absent()
 xpu = _absent()
 accelerator = _absent(current_accelerator=lambda: None)
-amp = SimpleNamespace(GradScaler=GradScaler)
-backends = SimpleNamespace(  # scripts set switches here; they have no effect
-    cudnn=SimpleNamespace(is_available=_no, benchmark=False, deterministic=False, enabled=False),
-    cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)),
-    mps=SimpleNamespace(is_available=_no, is_built=_no),
-)

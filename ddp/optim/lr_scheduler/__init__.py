@@ -22,3 +22,5 @@ from ddp.optim.lr_scheduler.decay import StepLR as StepLR
 from ddp.optim.lr_scheduler.functions import LambdaLR as LambdaLR
 from ddp.optim.lr_scheduler.functions import MultiplicativeLR as MultiplicativeLR
 from ddp.optim.lr_scheduler.plateau import ReduceLROnPlateau as ReduceLROnPlateau
+
+_LRScheduler = LRScheduler  # its older name

@@ -1,4 +1,4 @@
-"""Gradient clipping, and parameters as one vector: `torch.nn.utils`."""
+"""Gradient clipping: PyTorch's `torch.nn.utils.clip_grad`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterable
 import numpy as np
 
 from ddp.autograd.node import Array
-from ddp.autograd.ops.join import cat
 from ddp.autograd.tensor import Tensor
 
 
@@ -93,22 +92,6 @@ def clip_grad_value_(
         gradient = param.grad.array
         np.minimum(np.maximum(gradient, -clip_value, out=gradient), clip_value, out=gradient)
         param.grad._version_cell[0] += 1
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters, flattened, one after another."""
-    return cat([param.reshape(-1) for param in parameters])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Let each parameter's memory be its part of `vec`, in the order of `parameters`."""
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
-    start = 0
-    for param in parameters:
-        end = start + param.numel()
-        param.data = Tensor(vec.array[start:end].reshape(param.shape))
-        start = end
 
 
 def _norm(values: Array, order: float) -> float:
