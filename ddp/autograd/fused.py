@@ -82,6 +82,7 @@ def of_mse_loss(node: loss.MseLossBackward0, dy: Tensor) -> Tensors:
     (array,) = node.saved
     origin = arithmetic.SubBackward0(node.next_functions)
     origin.a_shape = origin.b_shape = array.shape
+    origin.alpha = 1
     difference = made_by(origin, array)
     dx = difference * (dy * (2 / array.size if node.reduction == "mean" else 2))
     return dx if node.needs(0) else None, -dx if node.needs(1) else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.engine import Captured, GraphRoot, walk
-from ddp.autograd.hook_calls import Gradient, accumulate
+from ddp.autograd.hook_calls import Gradient
 from ddp.autograd.node import Node, edge
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
@@ -45,14 +45,11 @@ def backward(
     wanted = _as_sequence(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    for tensor in wanted:
+        tensor.retain_grad()  # a no-op for leaves
     captured = _captures(t for t in wanted if not t.is_leaf)
     leaves = {_input_edge(tensor)[0] for tensor in wanted if tensor.is_leaf}
     walk(root, seeds, retain_graph, captured, leaves, create_graph)
-    for tensor in wanted:
-        node, output_nr = _input_edge(tensor)
-        gradient = None if tensor.is_leaf else captured[node][output_nr]
-        if gradient is not None and not tensor.retains_grad:
-            accumulate(tensor, gradient)
 
 
 _CYCLE = (
@@ -99,7 +96,7 @@ def grad(
     for index, (tensor, (node, output_nr)) in enumerate(zip(wanted, edges, strict=True)):
         gradient = captured[node][output_nr]
         if gradient is not None:
-            results.append(gradient if isinstance(gradient, Tensor) else wrap(gradient))
+            results.append(_dense(gradient if isinstance(gradient, Tensor) else wrap(gradient)))
         elif materialize_grads:
             results.append(wrap(np.zeros_like(tensor.array)))
         elif allow_unused:
@@ -110,6 +107,13 @@ def grad(
                 "graph. Set allow_unused=True if this is the desired behavior."
             )
     return tuple(results)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """With memory of its own where it was one number spread over a shape."""
+    if not gradient.array.flags.writeable:
+        gradient.array = gradient.array.copy()
+    return gradient
 
 
 def _graph_root(

@@ -303,9 +303,11 @@ def edge(tensor: Tensor) -> Edge:
         tensor._follow_base()
     if tensor._edge is not None:
         return tensor._edge
-    if tensor._requires_grad:
-        return (accumulator(tensor), 0)
-    return NO_EDGE
+    if not tensor._requires_grad:
+        return NO_EDGE
+    if tensor._base is not None and tensor._base._requires_grad:
+        return NO_EDGE  # a view made under no_grad says that it requires a gradient, but gets none
+    return (accumulator(tensor), 0)
 
 
 def accumulator(leaf: Tensor) -> AccumulateGrad:

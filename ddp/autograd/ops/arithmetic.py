@@ -23,36 +23,40 @@ class _Binary(Node):
 
 def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = a + alpha · b, broadcast."""
-    if alpha != 1:
-        b = mul(b, alpha)
     a, b = operands(a, b)
-    y = combine(np.add, a, b)
+    y = combine(np.add, a, b if alpha == 1 else _scaled(b, alpha))
     if node := AddBackward0.record(y, a, b):
-        node.a_shape, node.b_shape = a.array.shape, b.array.shape
+        node.a_shape, node.b_shape, node.alpha = a.array.shape, b.array.shape, alpha
     return y
 
 
-class AddBackward0(_Binary):
-    """da = dy,  db = dy."""
+def _scaled(b: Tensor, alpha: float) -> Tensor:
+    """alpha · b outside the graph, in b's dtype."""
+    return mul(b.detach(), alpha)
 
-    __slots__ = ()
+
+class AddBackward0(_Binary):
+    """da = dy,  db = dy · alpha."""
+
+    __slots__ = ("alpha",)
+
+    alpha: float
 
     def backward(self, dy: Array) -> Gradients:
-        return (
-            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
-            unbroadcast(dy, self.b_shape) if self.needs(1) else None,
-        )
+        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
+        if not self.needs(1):
+            return da, None
+        db = unbroadcast(dy, self.b_shape)
+        return da, db if self.alpha == 1 else db * self.alpha
 
 
 def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = a - alpha · b, broadcast."""
-    if alpha != 1:
-        b = mul(b, alpha)
     _refuse_bools(a, b)
     a, b = operands(a, b)
-    y = combine(np.subtract, a, b)
+    y = combine(np.subtract, a, b if alpha == 1 else _scaled(b, alpha))
     if node := SubBackward0.record(y, a, b):
-        node.a_shape, node.b_shape = a.array.shape, b.array.shape
+        node.a_shape, node.b_shape, node.alpha = a.array.shape, b.array.shape, alpha
     return y
 
 
@@ -66,15 +70,18 @@ def _refuse_bools(a: Operand, b: Operand) -> None:
 
 
 class SubBackward0(_Binary):
-    """da = dy,  db = -dy."""
+    """da = dy,  db = -dy · alpha."""
 
-    __slots__ = ()
+    __slots__ = ("alpha",)
+
+    alpha: float
 
     def backward(self, dy: Array) -> Gradients:
-        return (
-            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
-            unbroadcast(-dy, self.b_shape) if self.needs(1) else None,
-        )
+        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
+        if not self.needs(1):
+            return da, None
+        db = unbroadcast(-dy, self.b_shape)
+        return da, db if self.alpha == 1 else db * self.alpha
 
 
 def rsub(a: Operand, b: Operand) -> Tensor:
@@ -158,6 +165,8 @@ def rdiv(x: Tensor, number: Operand) -> Tensor:
 
 def neg(x: Tensor) -> Tensor:
     """y = -x."""
+    if x.array.dtype.kind == "b":
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported.")
     y = wrap(-x.array)
     NegBackward0.record(y, x)
     return y
@@ -196,11 +205,17 @@ def remainder(a: Operand, b: Operand) -> Tensor:
     """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
     a, b = operands(a, b)
     _refuse_division_by_zero(b)
-    y = combine(np.remainder, a, b)
+    y = combine(_remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(np.asarray(np.floor_divide(a.array, b.array)) if node.needs(1) else None)
     return y
+
+
+def _remainder(a: Array, b: Array) -> Array:
+    """NumPy gives a remainder of 0 the sign of b, PyTorch that of a."""
+    y = np.remainder(a, b)
+    return np.where(y == 0, np.copysign(y, a), y) if y.dtype.kind == "f" else y
 
 
 class RemainderBackward1(_Binary):
@@ -348,8 +363,8 @@ class PowBackward2(Node):
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
-        if self.base == 0:
-            return (np.zeros_like(y),)
+        if self.base == 0:  # the slope of 0ˣ is that of a wall for x < 0, else 0
+            return (np.where(np.isinf(y), dy * -y, y.dtype.type(0)),)
         return (dy * (y * float(np.log(self.base))),)
 
 

@@ -250,10 +250,13 @@ def trace(x: Tensor) -> Tensor:
 def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """The view of all windows of `size` along an axis, `step` apart, in a new last axis."""
     axis = as_axis(x, dimension)
-    if size > x.shape[axis]:
+    length = x.shape[axis] if x.ndim else 1
+    if size > length:
         raise RuntimeError(
-            f"maximum size for tensor at dimension {axis} is {x.shape[axis]} but size is {size}"
+            f"maximum size for tensor at dimension {axis} is {length} but size is {size}"
         )
+    if x.ndim == 0:
+        return reshape(x, size)
     windows = np.lib.stride_tricks.sliding_window_view(x.array, size, axis, writeable=True)
     every = (*(slice(None),) * axis, slice(None, None, step))
     y = view_of(x, windows[every])

@@ -66,7 +66,9 @@ def lerp(start: Tensor, end: Tensor, weight: Operand) -> Tensor:
         raise RuntimeError(f"expected dtype {start.dtype} for `end` but got dtype {end.dtype}")
     step = end - start
     if isinstance(weight, (bool, int, float)):
-        return start + weight * step if abs(weight) < 0.5 else end - step * (1 - weight)
+        if abs(weight) < 0.5:
+            return arithmetic.add(start, step, alpha=weight)
+        return arithmetic.sub(end, step, alpha=1 - weight)
     near = operands(weight, 0)[0].detach().abs() < 0.5
     return choose(near, start + weight * step, end - step * (1 - weight))
 

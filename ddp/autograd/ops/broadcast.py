@@ -73,12 +73,19 @@ def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
 
 
 def _as_tensor(x: Operand, dtype: Dtype) -> Tensor:
-    if isinstance(x, Tensor):
-        return to(x, dtype)
+    return to(x, dtype) if isinstance(x, Tensor) else wrap(number_in(x, dtype))
+
+
+def number_in(x: Any, dtype: Dtype) -> Array:
+    """A number in `dtype`. Whole ones wrap round, as in C (-1 is 255 in uint8), others must fit."""
     try:
-        return wrap(np.array(x, dtype))
-    except OverflowError:  # PyTorch's numbers wrap round, as in C: -1 is 255 in uint8
-        return wrap(np.array(x).astype(dtype))
+        return np.array(x, dtype)
+    except OverflowError:
+        if isinstance(x, float):
+            raise RuntimeError(
+                f"value cannot be converted to type {dtype} without overflow"
+            ) from None
+        return np.array(x).astype(dtype)
 
 
 def to(x: Tensor, dtype: Any) -> Tensor:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
+from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.arithmetic import mul
 from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, unbroadcast
 from ddp.autograd.ops.elementwise import log
@@ -213,19 +213,19 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
     a, b = operands(a, b)
     y = combine(np.logaddexp, a, b)
     if node := LogaddexpBackward0.record(y, a, b):
-        node.save(a, b, y)
+        node.save(a, b)
     return y
 
 
 class LogaddexpBackward0(Node):
-    """da = dy · exp(a - y),  db = dy · exp(b - y)."""
+    """da = dy / (1 + exp(b - a)),  db = dy / (1 + exp(a - b))."""
 
     __slots__ = ()
-    saves = Saves(self=0, other=1, result=RESULT)
+    saves = Saves(self=0, other=1)
 
     def backward(self, dy: Array) -> Gradients:
-        a, b, y = self.saved
+        a, b = self.saved
         return (
-            unbroadcast(dy * np.exp(a - y), a.shape) if self.needs(0) else None,
-            unbroadcast(dy * np.exp(b - y), b.shape) if self.needs(1) else None,
+            unbroadcast(dy / (1 + np.exp(b - a)), a.shape) if self.needs(0) else None,
+            unbroadcast(dy / (1 + np.exp(a - b)), b.shape) if self.needs(1) else None,
         )

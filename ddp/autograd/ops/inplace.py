@@ -17,7 +17,7 @@ from ddp.autograd.dtypes import can_cast, message_name
 from ddp.autograd.grad_mode import mode, no_grad
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops import arithmetic, elementwise, select
-from ddp.autograd.ops.broadcast import Operand, to, unbroadcast
+from ddp.autograd.ops.broadcast import Operand, number_in, to, unbroadcast
 from ddp.autograd.ops.index import as_items
 from ddp.autograd.tensor import Tensor, wrap
 from ddp.autograd.views import WriteWindow, read_from_base, window_on
@@ -96,9 +96,9 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     """x[index] = value; returns x."""
     items = as_items(index)
     recorded = _check_and_see_whether_recorded(x, value)
-    region = value.array if isinstance(value, Tensor) else value
+    region = value.array if isinstance(value, Tensor) else _number_for(x, value)
     _writing(x, lambda: x.array.__setitem__(items, region))
-    if recorded:
+    if recorded and x.is_floating_point():
         source = to(value, x.array.dtype) if isinstance(value, Tensor) else wrap(np.array(region))
         written = wrap(x.array)
         is_put = all(isinstance(item, np.ndarray) for item in items)
@@ -107,6 +107,11 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
         node.index, node.value_shape = items, source.array.shape
         _rebase(x, written)
     return x
+
+
+def _number_for(x: Tensor, value: Any) -> Any:
+    is_whole = x.array.dtype.kind in "iu" and isinstance(value, (int, float))
+    return number_in(value, x.array.dtype) if is_whole else value
 
 
 class CopySlices(Node):

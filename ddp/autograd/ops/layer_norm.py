@@ -35,7 +35,9 @@ def layer_norm(
 
 def normalised(x: Array, length: int, eps: float) -> tuple[Array, Array]:
     """Dense rows of `length` with mean 0 and variance 1, and 1 / √(var + eps) per row (M, 1)."""
-    rows = np.ascontiguousarray(x).reshape(-1, length)
+    rows = np.ascontiguousarray(x).reshape(-1 if length else 0, length)
+    if x.size == 0:
+        return rows, np.ones((len(rows), 1), rows.dtype)
     centred = rows - rows.mean(1, keepdims=True)
     variance = np.einsum("mc,mc->m", centred, centred) / length
     inverse_std = (1.0 / np.sqrt(variance + eps))[:, None]

@@ -38,6 +38,8 @@ def var(
 
 def _mean_and_variance(x: Array, axes: tuple[int, ...], correction: float) -> tuple[Array, Array]:
     """Both with the reduced axes kept."""
+    if x.dtype.kind != "f":
+        raise RuntimeError("std and var only support floating point and complex dtypes")
     n = math.prod([x.shape[i] for i in axes])
     mean = x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
     deviation = x - mean
@@ -172,6 +174,8 @@ class ProdBackward0(Reduction):
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
         rows = np.moveaxis(x, self.axes, range(-len(self.axes), 0)) if self.axes else x
+        if x.size == 0:
+            return (np.zeros_like(x),)
         flat = rows.reshape(-1, self.count())
         before = np.cumprod(np.c_[np.ones_like(flat[:, :1]), flat[:, :-1]], axis=1)
         after = np.cumprod(np.c_[np.ones_like(flat[:, :1]), flat[:, :0:-1]], axis=1)[:, ::-1]

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.ops.arithmetic import add, mul
 from ddp.autograd.ops.join import stack
 from ddp.autograd.ops.matmul import bmm, matmul, mm, mv
 from ddp.autograd.ops.reduce import sum as total
-from ddp.autograd.ops.shape import permute, reshape
+from ddp.autograd.ops.shape import expand, permute, reshape
 from ddp.autograd.tensor import Tensor
 
 
@@ -26,7 +27,13 @@ def _scaled_sum(x: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor
 
 def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta · x + alpha · (a @ b) for matrices, x broadcast."""
-    return _scaled_sum(x, mm(a, b), beta, alpha)
+    product = mm(a, b)
+    if x.dtype != product.dtype:
+        raise RuntimeError(
+            f"self and mat2 must have the same dtype, but got {message_name(x.dtype)} and "
+            f"{message_name(product.dtype)}"
+        )
+    return _scaled_sum(expand(x, product.shape), product, beta, alpha)
 
 
 def addmv(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:

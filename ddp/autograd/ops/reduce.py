@@ -11,6 +11,7 @@ from ddp.autograd.dtypes import DEFAULT_INT
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import select
 from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.convert import clone
 from ddp.autograd.ops.shape import as_axis as as_axis
 from ddp.autograd.ops.shape import reshape
 from ddp.autograd.tensor import Tensor, wrap
@@ -217,7 +218,7 @@ def _along(
 ) -> Extremum:
     axis = as_axis(x, dim)
     if x.array.ndim == 0:
-        return Extremum(x + 0, wrap(np.zeros((), np.int64)))
+        return Extremum(clone(x), wrap(np.zeros((), np.int64)))
     _require_entries(x, (axis,), asked=True)
     where = np.expand_dims(argument(x.array, axis=axis), axis)
     values = np.take_along_axis(x.array, where, axis)
@@ -257,11 +258,11 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _place_of(argument: Any, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    axis = 0 if dim is None else as_axis(x, dim)
     if x.array.ndim == 0 or dim is None:
         if x.array.size == 0:
             raise IndexError("Expected reduction dim to be specified for input.numel() == 0.")
         return wrap(argument(x.array))
-    axis = as_axis(x, dim)
     _require_entries(x, (axis,), asked=True)
     return wrap(argument(x.array, axis=axis, keepdims=keepdim))
 

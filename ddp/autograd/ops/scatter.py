@@ -43,6 +43,8 @@ def _at_entries(x: Tensor, dim: int, index: Tensor) -> Index:
     """The NumPy index of the entries of x's axis `dim` that `index` (1-D) names."""
     axis = as_axis(x, dim)
     if x.array.ndim == 0:
+        if index.array.size and index.array.max() > 0:
+            raise IndexError(f"index {int(index.array.max())} is out of bounds for a 0-d tensor")
         return ()
     if index.array.dtype.kind not in "iu":
         raise IndexError("index_add_(): Expected dtype int32/int64 for index")
@@ -151,6 +153,8 @@ class IndexAddBackward0(ScatterAddBackward0):
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """x with the entries of `source` added to the entries `index` of the axis `dim`."""
     scaled = source if alpha == 1 else mul(source, alpha)
+    if x.ndim == 0 and index.numel() != 1:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     where = _at_entries(x, dim, index)
     expected = x.array[where].shape
     if source.array.shape != expected and x.array.ndim:
@@ -260,6 +264,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     if dim is None:
         return take(x, reshape(indices, -1))
     axis = as_axis(x, dim)
+    if x.ndim == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     pairs = zip(x.shape, indices.shape, strict=True)
     common = [-1 if i == axis else max(m, n) for i, (m, n) in enumerate(pairs)]
     return gather(expand(x, common), axis, expand(indices, common))

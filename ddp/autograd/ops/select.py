@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
+from ddp.autograd.ops.broadcast import Operand, combine, number_in, operands, to, unbroadcast
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
@@ -104,7 +104,7 @@ class WhereBackward0(Node):
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """y = value where the mask holds, else x."""
-    filling = value if isinstance(value, Tensor) else wrap(np.array(value, x.array.dtype))
+    filling = value if isinstance(value, Tensor) else wrap(number_in(value, x.array.dtype))
     y = wrap(np.where(mask.array, filling.array.astype(x.array.dtype), x.array))
     node_class = MaskedFillBackward1 if isinstance(value, Tensor) else MaskedFillBackward0
     if node := node_class.record(y, x, to(filling, x.array.dtype)):
@@ -195,6 +195,8 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
     for bound in (min, max):
         if bound is not None:
             x = operands(x, bound)[0]
+    if x.array.dtype.kind == "u":  # numbers below 0 wrap round, as in C
+        min, max = (None if n is None else operands(n, x)[0].array.item() for n in (min, max))
     y = wrap(np.clip(x.array, min, max))
     if node := ClampBackward1.record(y, x):
         inside = np.ones(x.shape, np.bool_) if min is None else x.array >= min

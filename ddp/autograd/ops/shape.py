@@ -283,8 +283,8 @@ def movedim(x: Tensor, source: int, destination: int) -> Tensor:
 
 def flip(x: Tensor, *dims: Any) -> Tensor:
     """A copy with the order along `dims` reversed."""
-    axes = tuple([as_axis(x, d) for d in as_shape(dims)]) if x.array.ndim else ()
-    y = wrap(np.flip(x.array, axes).copy())
+    axes = tuple([as_axis(x, d) for d in as_shape(dims)])
+    y = wrap(np.flip(x.array, axes if x.array.ndim else ()).copy())
     if node := FlipBackward0.record(y, x):
         node.axes = axes
     return y
@@ -298,7 +298,7 @@ class FlipBackward0(Node):
     axes: Shape
 
     def backward(self, dy: Array) -> Gradients:
-        return (np.flip(dy, self.axes),)
+        return (np.flip(dy, self.axes) if dy.ndim else dy,)
 
 
 def repeat(x: Tensor, *sizes: Any) -> Tensor:

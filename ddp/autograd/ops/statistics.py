@@ -29,7 +29,7 @@ def logsumexp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """y = ln Σ eˣ over `dim`, without overflow."""
     x = floating(x)
     axes = as_axes(x, dim)
-    top = x.array.max(axis=axes, keepdims=True) if x.array.size else np.zeros(())
+    top = x.array.max(axis=axes, keepdims=True) if x.array.size else x.array.dtype.type(0)
     top = np.where(np.isfinite(top), top, x.array.dtype.type(0))
     sums = np.exp(x.array - top).sum(axis=axes, keepdims=True)
     y_array = np.log(sums) + top

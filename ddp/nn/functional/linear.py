@@ -10,6 +10,13 @@ from ddp.nn.functional.sizes import by
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weightᵀ + bias: (..., K), (M, K), (M,) → (..., M)."""
+    if input.ndim == 0 or weight.ndim == 0:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
+            f"{weight.ndim}D"
+        )
+    if weight.ndim != 2:
+        return _products(input, weight, bias)
     if input.shape[-1:] != weight.shape[-1:]:
         rows = (input.numel() // max(input.shape[-1], 1), input.shape[-1]) if input.shape else ()
         raise RuntimeError(
@@ -20,7 +27,36 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "mat1 and mat2 must have the same dtype, but got "
             f"{dtype_name(input)} and {dtype_name(weight)}"
         )
+    if bias is not None:
+        _check_bias(input, weight, bias)
+    if bias is not None and bias.ndim > 1:
+        return input @ weight.t() + bias
     if input.ndim != 2:
         rows_of = input.reshape(-1, input.shape[-1])
         return linear(rows_of, weight, bias).reshape(*input.shape[:-1], weight.shape[0])
     return input.mm(weight.t()) if bias is None else addmm(bias, input, weight.t())
+
+
+def _products(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`weight` (K,) gives one product per row, without an axis for it; more axes are refused."""
+    if weight.ndim != 1 or (bias is not None and input.ndim < 3):
+        raise RuntimeError(f"linear(): mat2 must be a matrix, got {weight.ndim}-D tensor")
+    product = input @ weight
+    return product if bias is None else product + bias
+
+
+def _check_bias(input: Tensor, weight: Tensor, bias: Tensor) -> None:
+    if bias.dtype != input.dtype:
+        raise RuntimeError(
+            "self and mat2 must have the same dtype, but got "
+            f"{dtype_name(bias)} and {dtype_name(input)}"
+        )
+    output = (*input.shape[:-1], weight.shape[0])
+    fits = bias.ndim <= len(output) and all(
+        n in (1, m) for n, m in zip(bias.shape[::-1], output[::-1], strict=False)
+    )
+    if not fits:
+        raise RuntimeError(
+            f"The expanded size of the tensor {list(output)} must match the bias's size "
+            f"{list(bias.shape)}"
+        )

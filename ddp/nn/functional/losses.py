@@ -6,9 +6,12 @@ import warnings
 
 import numpy as np
 
-from ddp.autograd.dtypes import message_name
+from ddp.autograd.dtypes import message_name, promote_types
 from ddp.autograd.node import Array
 from ddp.autograd.ops import loss as ops
+from ddp.autograd.ops.arrange import broadcast_shapes
+from ddp.autograd.ops.broadcast import to
+from ddp.autograd.ops.shape import expand
 from ddp.autograd.ops.softmax import log_softmax
 from ddp.autograd.tensor import Tensor
 
@@ -71,6 +74,12 @@ def nll_loss(
 ) -> Tensor:
     """-input[target], the input being log-probabilities (N, C, ...); else as `cross_entropy`."""
     check_reduction(reduction)
+    if input.ndim == 0:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if input.ndim == 1 and target.numel() != 1:
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {target.numel()}"
+        )
     indices, factors = _class_indices(input, target), _class_weight(input, weight)
     return ops.nll_loss(input, indices, factors, ignore_index, reduction)
 
@@ -118,6 +127,10 @@ def dtype_name(tensor: Tensor) -> str:
 
 def _class_indices(input: Tensor, target: Tensor) -> Array:
     """The target as int64, checked against the input's shape; its range is checked later."""
+    if input.ndim == 0:
+        raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
+    if input.ndim == 1 and target.shape == (1,):
+        target = target.reshape(())
     expected = (input.shape[0], *input.shape[2:]) if input.ndim > 1 else ()
     if input.ndim > 1 and target.shape[:1] != expected[:1]:
         raise ValueError(
@@ -148,7 +161,7 @@ def _class_weight(input: Tensor, weight: Tensor | None) -> Array | None:
 
 
 def as_same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in their common shape, with a warning unless it was the same; the target floating."""
+    """Both in their common shape, with a warning unless it was the same; and in one dtype."""
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
@@ -156,13 +169,7 @@ def as_same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             "Please ensure they have the same size.",
             stacklevel=3,
         )
-        input, target = _broadcast(input, target)
-    if not target.is_floating_point():
-        target = Tensor(target.array.astype(input.dtype))
-    return input, target
-
-
-def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in their common shape; the gradients are summed back by the addition."""
-    zeros = Tensor(np.zeros(np.broadcast_shapes(a.shape, b.shape), a.dtype))
-    return a + zeros, b + zeros
+        shape = broadcast_shapes(input.shape, target.shape)
+        input, target = expand(input, shape), expand(target, shape)
+    dtype = promote_types(input.dtype, target.dtype)
+    return to(input, dtype), to(target, dtype)
