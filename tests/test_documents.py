@@ -27,7 +27,8 @@ from tests.helpers.spawn import ROOT, spawn
 
 README, TOUR = ROOT / "README.md", ROOT / "ddp" / "README.md"
 CHANGELOG, BENCHMARKS = ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"
-DOCUMENTS = [README, CHANGELOG, TOUR, BENCHMARKS]
+COMING = ROOT / "docs" / "coming-from-pytorch.md"
+DOCUMENTS = [README, CHANGELOG, TOUR, BENCHMARKS, COMING]
 PACKAGES = ("ddp", "workers", "launcher")
 SECTIONS = ("model", "data", "optimizer", "schedule", "train", "checkpoint", "cluster")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -157,7 +158,9 @@ def test_the_script_of_the_readme_learns_the_digits(tmp_path: Path) -> None:
 # -- files ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("document", [README, TOUR, BENCHMARKS], ids=lambda d: d.parent.name)
+@pytest.mark.parametrize(
+    "document", [README, TOUR, BENCHMARKS, COMING], ids=lambda d: d.parent.name
+)
 def test_the_files_that_a_document_names_exist(document: Path) -> None:
     text = FENCED.sub("", document.read_text())
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
