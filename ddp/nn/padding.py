@@ -24,6 +24,10 @@ class _Pad(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., H, W) → (..., H + top + bottom, W + left + right)."""
+        if self.mode == "circular" and input.ndim - self.axes not in (1, 2):
+            raise ValueError(
+                f"expected {self.axes + 1}D or {self.axes + 2}D input (got {input.ndim}D input)"
+            )
         return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self) -> str:

@@ -49,6 +49,15 @@ class _Recurrent(Module):
         super().__init__()
         if proj_size:
             raise NotImplementedError(f"{type(self).__name__}: proj_size is not available")
+        for word, value in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
+        for word, value in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
+        for word, value in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
         if not 0 <= dropout <= 1:
             raise ValueError(
                 "dropout should be a number in range [0, 1] representing the probability of an "

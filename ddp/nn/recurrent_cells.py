@@ -66,6 +66,18 @@ class _Cell(Module):
         batch = [x.unsqueeze(0)]
         for state in states:
             state = Tensor(np.zeros(expected, x.dtype)) if state is None else state
+            if state.ndim not in (1, 2):
+                raise ValueError(
+                    f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
+                )
+            if state.ndim not in (1, 2):
+                raise ValueError(
+                    f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
+                )
+            if state.ndim not in (1, 2):
+                raise ValueError(
+                    f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
+                )
             state = state if state.ndim == 2 else state.unsqueeze(0)
             if state.shape != expected:
                 raise RuntimeError(f"{name}: expected a state of {expected}, got {state.shape}")

@@ -107,8 +107,10 @@ class IndexPutBackward0(Node):
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i][j] = x[index[i][j]][j] for dim 0, x[i][index[i][j]] for dim 1, and so on."""
+    if x.array.ndim == 0:
+        return gather(getitem(x, None), dim, index)
     where = _gather_indices(x, dim, index)
-    y = wrap(x.array[where])
+    y = wrap(x.array[where].reshape(index.array.shape))
     if node := GatherBackward0.record(y, x):
         node.shape, node.index = x.array.shape, where
     return y
@@ -121,8 +123,15 @@ def _gather_indices(x: Tensor, dim: int, index: Tensor) -> tuple[Array, ...]:
         raise RuntimeError(
             f"gather(): an index is out of bounds for dimension {dim} with size {length}"
         )
-    if index.array.ndim == 0:
-        return () if x.array.ndim == 0 else (index.array,)
+    if index.array.size == 0:
+        return (np.zeros(0, np.int64),)
+    if index.array.ndim == 0 and x.array.ndim == 1:
+        return (index.array,)
+    if max(index.array.ndim, 1) != x.array.ndim:
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input tensor: gather() got "
+            f"an index of {index.array.ndim} and an input of {x.array.ndim}"
+        )
     grid: list[Array] = list(np.indices(index.array.shape, sparse=True))
     grid[axis] = index.array
     return tuple(grid)

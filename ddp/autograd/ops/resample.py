@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike
 
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.tensor import Tensor, wrap
@@ -36,16 +39,22 @@ def nearest_weights(old: int, new: int, scale: float) -> Array:
     return np.eye(old, dtype=np.float32)[np.minimum(place, old - 1)]
 
 
-def linear_weights(old: int, new: int, scale: float, align_corners: bool) -> Array:
-    """Two neighbours' shares of every new place."""
-    place = np.arange(new, dtype=np.float32)
-    if align_corners:
-        source = place * np.float32(scale)
-    else:
-        source = np.maximum((place + np.float32(0.5)) * np.float32(scale) - np.float32(0.5), 0)
+def nearest_exact_weights(old: int, new: int, scale: float) -> Array:
+    """A 1 at the place whose centre is nearest to that of place i (in float32 too)."""
+    centre = np.arange(new, dtype=np.float32) + np.float32(0.5)
+    place = np.floor(centre * np.float32(scale)).astype(np.int64)
+    return np.eye(old, dtype=np.float32)[np.minimum(place, old - 1)]
+
+
+def linear_weights(
+    old: int, new: int, scale: float, align_corners: bool, dtype: DTypeLike
+) -> Array:
+    """Two neighbours' shares of every new place, computed in `dtype`."""
+    place, ratio, half = np.arange(new, dtype=dtype), np.array(scale, dtype), np.array(0.5, dtype)
+    source = place * ratio if align_corners else np.maximum((place + half) * ratio - half, 0)
     left = np.minimum(np.floor(source).astype(np.int64), old - 1)
     share = source - left
-    weights = np.zeros((new, old), np.float32)
+    weights = np.zeros((new, old), dtype)
     rows = np.arange(new)
     weights[rows, left] = 1 - share
     weights[rows, np.minimum(left + 1, old - 1)] += share

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ddp.autograd.ops import activation, rectifiers
 from ddp.autograd.ops import gelu as gelu_op
@@ -118,12 +119,14 @@ def hardtanh(
     """x held within [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
+    if input.dtype.kind in "iu":
+        return input.clamp(int(min_val), int(max_val))
     return _each(rectifiers.hardtanh, input, min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x held within [0, 6]."""
-    return _each(rectifiers.hardtanh, input, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -147,9 +150,9 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * b.sigmoid()
 
 
-def softmin(input: Tensor, dim: int) -> Tensor:
-    """Softmax of -x along `dim`."""
-    return softmax_op.softmax(-input, dim)
+def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """Softmax of -x along `dim`, computed in `dtype` if given."""
+    return softmax_op.softmax(-input, dim, dtype)
 
 
 def _each(operation: Callable[..., Tensor], input: Tensor, *numbers: float) -> Tensor:

@@ -28,6 +28,13 @@ def conv2d(
     _check_channels(input, weight, groups)
     kernel = (weight.shape[2], weight.shape[3])
     strides, dilations = pair(stride), pair(dilation)
+    _check_bias(input, bias)
+    if min(dilations) < 1:
+        raise RuntimeError("dilation should be greater than zero")
+    _check_bias(input, bias)
+    if min(dilations) < 1:
+        raise RuntimeError("dilation should be greater than zero")
+    _check_bias_and_dilation(input, bias, dilations)
     frame = _frame(padding, kernel, strides, dilations)
     window = window_on(image_size(input), kernel, strides, frame, dilations)
     if min(window.output) < 1:
@@ -55,6 +62,32 @@ def _check_channels(input: Tensor, weight: Tensor, groups: int) -> None:
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected "
             f"input{list(input.shape)} to have {weight.shape[1] * groups} channels, but got "
             f"{input.shape[1]} channels instead"
+        )
+
+
+def _check_bias_and_dilation(input: Tensor, bias: Tensor | None, dilation: Pair) -> None:
+    if min(dilation) < 1:
+        raise RuntimeError("dilation should be greater than zero")
+    if bias is not None and bias.dtype != input.dtype:
+        raise RuntimeError(
+            f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
+            "same"
+        )
+
+
+def _check_bias(input: Tensor, bias: Tensor | None) -> None:
+    if bias is not None and bias.dtype != input.dtype:
+        raise RuntimeError(
+            f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
+            "same"
+        )
+
+
+def _check_bias(input: Tensor, bias: Tensor | None) -> None:
+    if bias is not None and bias.dtype != input.dtype:
+        raise RuntimeError(
+            f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
+            "same"
         )
 
 
@@ -95,6 +128,7 @@ def conv1d(
         return conv1d(batch, weight, bias, stride, padding, dilation, groups)[0]
     _check_channels(input, weight, groups)
     kernel, strides, dilations = (1, weight.shape[2]), along(stride, 1), along(dilation, 1)
+    _check_bias_and_dilation(input, bias, dilations)
     frame = _frame(
         padding if isinstance(padding, str) else along(padding), kernel, strides, dilations
     )

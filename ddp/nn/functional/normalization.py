@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import math
+import math
 from collections.abc import Sequence
 
 from ddp.autograd.ops import layer_norm as layer_norm_op
@@ -24,13 +27,19 @@ def batch_norm(
     In training the running statistics move by `momentum` towards the batch's (the variance towards
     the unbiased one), in place.
     """
+    if input.numel() == 0 and input.ndim < 2:
+        return input.clone()
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("expected running_mean and running_var when training=False")
         statistics = (running_mean.array, running_var.array)
         return normalise(input, weight, bias, statistics, eps)[0]
-    values = input.numel() // max(input.shape[1], 1)
-    if values <= 1:
+    if eps <= 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    values = math.prod((*input.shape[:1], *input.shape[2:]))
+    if values == 0:
+        return _of_nothing(input, weight, bias)
+    if values == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
@@ -39,6 +48,30 @@ def batch_norm(
         _move(running_mean, mean, momentum)
         _move(running_var, variance * (values / (values - 1)), momentum)
     return output
+
+
+def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An empty (N, C, ...) as it is; gradients of weight and bias are 0."""
+    channels = (1, -1, *[1] * (input.ndim - 2))
+    if weight is not None:
+        input = input * weight.reshape(channels)
+    return input if bias is None else input + bias.reshape(channels)
+
+
+def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An empty (N, C, ...) as it is; gradients of weight and bias are 0."""
+    channels = (1, -1, *[1] * (input.ndim - 2))
+    if weight is not None:
+        input = input * weight.reshape(channels)
+    return input if bias is None else input + bias.reshape(channels)
+
+
+def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An empty (N, C, ...) as it is; gradients of weight and bias are 0."""
+    channels = (1, -1, *[1] * (input.ndim - 2))
+    if weight is not None:
+        input = input * weight.reshape(channels)
+    return input if bias is None else input + bias.reshape(channels)
 
 
 def _move(running: Tensor, value: object, momentum: float) -> None:
@@ -104,4 +137,10 @@ def group_norm(
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
+    if input.numel() == 0:
+        return _of_nothing(input, weight, bias)
+    if input.numel() == 0:
+        return _of_nothing(input, weight, bias)
+    if input.numel() == 0:
+        return _of_nothing(input, weight, bias)
     return layer_norm_op.group_norm(input, num_groups, weight, bias, eps)

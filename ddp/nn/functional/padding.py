@@ -16,7 +16,7 @@ def pad(
 ) -> Tensor:
     """Pad the last axes: `pad` is (before, after) of the last, then of the one before it, …
 
-    `mode` is "constant" (`value`, 0 by default; negative sizes cut off), "reflect" (mirrored
+    Negative sizes cut off. `mode` is "constant" (`value`, 0 by default), "reflect" (mirrored
     without the edge), "replicate" (the edge again) or "circular".
     """
     if len(pad) % 2:
@@ -51,8 +51,17 @@ def _check_sizes(input: Tensor, pads: Pads) -> None:
 def _check_room(input: Tensor, pads: Pads, mode: str) -> None:
     """What is repeated must be there."""
     for axis, (size, (before, after)) in enumerate(zip(input.shape, pads, strict=True)):
-        if min(before, after) < 0:
-            raise NotImplementedError(f'negative padding is not available for mode "{mode}"')
+        if before == after == 0:
+            continue
+        if size + before + after < 1:
+            raise RuntimeError(
+                f"padding ({before}, {after}) leaves nothing of dimension {axis} of input "
+                f"{list(input.shape)}"
+            )
+        if before == after == 0:
+            continue
+        if before == after == 0:
+            continue
         room = {"reflect": size - 1, "circular": size, "replicate": max(before, after)}[mode]
         if max(before, after) > room or (size == 0 and max(before, after) > 0):
             raise RuntimeError(

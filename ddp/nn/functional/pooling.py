@@ -72,7 +72,7 @@ def _pool_window(
     ceil_mode: bool,
 ) -> Window:
     kernel, pads = pair(kernel_size), pair(padding)
-    strides = kernel if stride is None else pair(stride)
+    strides = kernel if stride is None or stride == () else pair(stride)
     _check_sizes(kernel, strides, pads, pair(dilation))
     window = window_on(
         image_size(input), kernel, strides, symmetric(pads), pair(dilation), ceil_mode

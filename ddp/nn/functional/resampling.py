@@ -5,11 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+import numpy as np
+
+import numpy as np
+
 from ddp.autograd.ops import resample
 from ddp.autograd.tensor import Tensor
+from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 # mode → how many axes follow (N, C)
 LINEAR_AXES = {"linear": 1, "bilinear": 2}
+WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
+KINDS = {  # mode → the first part of the node's name
+    "nearest": "UpsampleNearest",
+    "nearest-exact": "UpsampleNearestExact",
+    "linear": "UpsampleLinear",
+    "bilinear": "UpsampleBilinear",
+}
+WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
+KINDS = {  # mode → the first part of the node's name
+    "nearest": "UpsampleNearest",
+    "nearest-exact": "UpsampleNearestExact",
+    "linear": "UpsampleLinear",
+    "bilinear": "UpsampleBilinear",
+}
+WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
+KINDS = {  # mode → the first part of the node's name
+    "nearest": "UpsampleNearest",
+    "nearest-exact": "UpsampleNearestExact",
+    "linear": "UpsampleLinear",
+    "bilinear": "UpsampleBilinear",
+}
 
 
 def interpolate(
@@ -22,12 +52,13 @@ def interpolate(
 ) -> Tensor:
     """(N, C, L) or (N, C, H, W) in another size: `size`, or the old one times `scale_factor`.
 
-    `mode` is "nearest", "linear" (3-D input) or "bilinear" (4-D). `align_corners` puts the centres
-    of the corners, rather than their outer edges, in the same place.
+    `mode` is "nearest", "nearest-exact", "area" (the means of a grid of cells), "linear" (3-D
+    input) or "bilinear" (4-D). `align_corners` puts the centres of the corners, rather than their
+    outer edges, in the same place.
     """
-    if mode not in ("nearest", *LINEAR_AXES):
+    if mode not in (*WITHOUT_CORNERS, *LINEAR_AXES):
         raise NotImplementedError(f"interpolate: mode '{mode}' is not available")
-    if mode == "nearest" and align_corners is not None:
+    if mode in WITHOUT_CORNERS and align_corners is not None:
         raise ValueError(
             "align_corners option can only be set with the interpolating modes: linear | bilinear "
             "| bicubic | trilinear"
@@ -39,6 +70,15 @@ def interpolate(
             f"{input.ndim}D) for the modes: nearest | linear | bilinear (got {mode})"
         )
     sizes, factors = _sizes_and_factors(input, size, scale_factor)
+    if mode == "area":
+        pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
+        return pool(input, sizes[0] if axes == 1 else tuple(sizes))
+    if mode == "area":
+        pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
+        return pool(input, sizes[0] if axes == 1 else tuple(sizes))
+    if mode == "area":
+        pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
+        return pool(input, sizes[0] if axes == 1 else tuple(sizes))
     if recompute_scale_factor:
         factors = [None] * axes
     weights = []
@@ -53,13 +93,19 @@ def interpolate(
         scale = old / new if factor is None or whole else 1.0 / factor
         if mode == "nearest":
             matrix = resample.nearest_weights(old, new, scale)
+        elif mode == "nearest-exact":
+            matrix = resample.nearest_exact_weights(old, new, scale)
+        elif mode == "nearest-exact":
+            matrix = resample.nearest_exact_weights(old, new, scale)
+        elif mode == "nearest-exact":
+            matrix = resample.nearest_exact_weights(old, new, scale)
         else:
             if align_corners:
                 scale = (old - 1) / (new - 1) if new > 1 else 0.0
-            matrix = resample.linear_weights(old, new, scale, bool(align_corners))
+            exact = input.dtype if input.dtype == np.float64 else np.float32
+            matrix = resample.linear_weights(old, new, scale, bool(align_corners), exact)
         weights.append(matrix.astype(input.dtype))
-    kind = {"nearest": "UpsampleNearest", "linear": "UpsampleLinear"}.get(mode, "UpsampleBilinear")
-    return resample.interpolate(input, weights, kind)
+    return resample.interpolate(input, weights, KINDS[mode])
 
 
 def _sizes_and_factors(
