@@ -52,12 +52,6 @@ class _Recurrent(Module):
         for word, value in (("bias", bias), ("batch_first", batch_first)):
             if not isinstance(value, bool):
                 raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
-        for word, value in (("bias", bias), ("batch_first", batch_first)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
-        for word, value in (("bias", bias), ("batch_first", batch_first)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
         if not 0 <= dropout <= 1:
             raise ValueError(
                 "dropout should be a number in range [0, 1] representing the probability of an "

@@ -70,14 +70,6 @@ class _Cell(Module):
                 raise ValueError(
                     f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
                 )
-            if state.ndim not in (1, 2):
-                raise ValueError(
-                    f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
-                )
-            if state.ndim not in (1, 2):
-                raise ValueError(
-                    f"{name}: Expected hidden to be 1D or 2D, got {state.ndim}D instead"
-                )
             state = state if state.ndim == 2 else state.unsqueeze(0)
             if state.shape != expected:
                 raise RuntimeError(f"{name}: expected a state of {expected}, got {state.shape}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import DTypeLike
-from numpy.typing import DTypeLike
-from numpy.typing import DTypeLike
 
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.tensor import Tensor, wrap

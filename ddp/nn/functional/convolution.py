@@ -28,12 +28,6 @@ def conv2d(
     _check_channels(input, weight, groups)
     kernel = (weight.shape[2], weight.shape[3])
     strides, dilations = pair(stride), pair(dilation)
-    _check_bias(input, bias)
-    if min(dilations) < 1:
-        raise RuntimeError("dilation should be greater than zero")
-    _check_bias(input, bias)
-    if min(dilations) < 1:
-        raise RuntimeError("dilation should be greater than zero")
     _check_bias_and_dilation(input, bias, dilations)
     frame = _frame(padding, kernel, strides, dilations)
     window = window_on(image_size(input), kernel, strides, frame, dilations)
@@ -68,22 +62,6 @@ def _check_channels(input: Tensor, weight: Tensor, groups: int) -> None:
 def _check_bias_and_dilation(input: Tensor, bias: Tensor | None, dilation: Pair) -> None:
     if min(dilation) < 1:
         raise RuntimeError("dilation should be greater than zero")
-    if bias is not None and bias.dtype != input.dtype:
-        raise RuntimeError(
-            f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
-            "same"
-        )
-
-
-def _check_bias(input: Tensor, bias: Tensor | None) -> None:
-    if bias is not None and bias.dtype != input.dtype:
-        raise RuntimeError(
-            f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
-            "same"
-        )
-
-
-def _check_bias(input: Tensor, bias: Tensor | None) -> None:
     if bias is not None and bias.dtype != input.dtype:
         raise RuntimeError(
             f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "

@@ -105,8 +105,6 @@ def kl_div(
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 · x2 / (max(|x1|, eps) · max(|x2|, eps)) along `dim`."""
     x1, x2 = broadcast_tensors(x1, x2)
-    x1, x2 = broadcast_tensors(x1, x2)
-    x1, x2 = broadcast_tensors(x1, x2)
     scale = x1.norm(2, dim, True).clamp_min(eps), x2.norm(2, dim, True).clamp_min(eps)
     return ((x1 / scale[0]) * (x2 / scale[1])).sum(dim)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
-import math
 from collections.abc import Sequence
 
 from ddp.autograd.ops import layer_norm as layer_norm_op
@@ -48,22 +46,6 @@ def batch_norm(
         _move(running_mean, mean, momentum)
         _move(running_var, variance * (values / (values - 1)), momentum)
     return output
-
-
-def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """An empty (N, C, ...) as it is; gradients of weight and bias are 0."""
-    channels = (1, -1, *[1] * (input.ndim - 2))
-    if weight is not None:
-        input = input * weight.reshape(channels)
-    return input if bias is None else input + bias.reshape(channels)
-
-
-def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """An empty (N, C, ...) as it is; gradients of weight and bias are 0."""
-    channels = (1, -1, *[1] * (input.ndim - 2))
-    if weight is not None:
-        input = input * weight.reshape(channels)
-    return input if bias is None else input + bias.reshape(channels)
 
 
 def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -137,10 +119,6 @@ def group_norm(
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
-    if input.numel() == 0:
-        return _of_nothing(input, weight, bias)
-    if input.numel() == 0:
-        return _of_nothing(input, weight, bias)
     if input.numel() == 0:
         return _of_nothing(input, weight, bias)
     return layer_norm_op.group_norm(input, num_groups, weight, bias, eps)

@@ -58,10 +58,6 @@ def _check_room(input: Tensor, pads: Pads, mode: str) -> None:
                 f"padding ({before}, {after}) leaves nothing of dimension {axis} of input "
                 f"{list(input.shape)}"
             )
-        if before == after == 0:
-            continue
-        if before == after == 0:
-            continue
         room = {"reflect": size - 1, "circular": size, "replicate": max(before, after)}[mode]
         if max(before, after) > room or (size == 0 and max(before, after) > 0):
             raise RuntimeError(

@@ -7,32 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-import numpy as np
-
-import numpy as np
-
 from ddp.autograd.ops import resample
 from ddp.autograd.tensor import Tensor
-from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
-from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 # mode → how many axes follow (N, C)
 LINEAR_AXES = {"linear": 1, "bilinear": 2}
-WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
-KINDS = {  # mode → the first part of the node's name
-    "nearest": "UpsampleNearest",
-    "nearest-exact": "UpsampleNearestExact",
-    "linear": "UpsampleLinear",
-    "bilinear": "UpsampleBilinear",
-}
-WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
-KINDS = {  # mode → the first part of the node's name
-    "nearest": "UpsampleNearest",
-    "nearest-exact": "UpsampleNearestExact",
-    "linear": "UpsampleLinear",
-    "bilinear": "UpsampleBilinear",
-}
 WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
 KINDS = {  # mode → the first part of the node's name
     "nearest": "UpsampleNearest",
@@ -73,12 +53,6 @@ def interpolate(
     if mode == "area":
         pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
         return pool(input, sizes[0] if axes == 1 else tuple(sizes))
-    if mode == "area":
-        pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
-        return pool(input, sizes[0] if axes == 1 else tuple(sizes))
-    if mode == "area":
-        pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
-        return pool(input, sizes[0] if axes == 1 else tuple(sizes))
     if recompute_scale_factor:
         factors = [None] * axes
     weights = []
@@ -93,10 +67,6 @@ def interpolate(
         scale = old / new if factor is None or whole else 1.0 / factor
         if mode == "nearest":
             matrix = resample.nearest_weights(old, new, scale)
-        elif mode == "nearest-exact":
-            matrix = resample.nearest_exact_weights(old, new, scale)
-        elif mode == "nearest-exact":
-            matrix = resample.nearest_exact_weights(old, new, scale)
         elif mode == "nearest-exact":
             matrix = resample.nearest_exact_weights(old, new, scale)
         else:
