@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import ddp
 from tests.helpers.libraries import LIBRARIES, for_library
 from tests.helpers.spawn import ROOT
 
@@ -86,16 +87,25 @@ def test_the_session_shown_on_the_page_holds() -> None:
 
 
 def test_the_old_type_names_are_no_types() -> None:
-    import ddp
-
     assert ddp.FloatTensor([1, 2]).dtype == ddp.float32
     assert not isinstance(ddp.FloatTensor, type)
 
 
 def test_a_place_other_than_the_cpu_is_refused_and_the_cpu_is_where_a_tensor_is() -> None:
-    import ddp
-
     x = ddp.ones(2)
     assert x.to("cpu") is x
     with pytest.raises(RuntimeError, match="on the CPU only"):
         x.to("cuda")
+
+
+def test_a_view_of_a_convolution_shows_its_values_but_may_be_a_copy() -> None:
+    with ddp.no_grad():
+        output = ddp.nn.Conv2d(3, 4, 3)(ddp.randn(2, 3, 6, 6))
+    seen = output.view(2, -1)
+    assert seen.tolist() == output.reshape(2, 64).tolist()
+    kept = output.tolist()
+    seen.zero_()
+    assert output.tolist() == kept  # what the page warns of
+    plain = ddp.ones(2, 3)
+    plain.view(6).zero_()
+    assert plain.tolist() == [[0, 0, 0], [0, 0, 0]]
