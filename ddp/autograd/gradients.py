@@ -13,7 +13,7 @@ import numpy as np
 
 from ddp.autograd.engine import Captured, GraphRoot, walk
 from ddp.autograd.hook_calls import Gradient
-from ddp.autograd.node import Node, edge
+from ddp.autograd.node import Node, accumulator, edge
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -158,6 +158,8 @@ def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Any:
 def _input_edge(tensor: Tensor) -> tuple[Node, int]:
     node, output_nr = edge(tensor)
     if node is None:
+        if tensor.requires_grad:
+            return accumulator(tensor), 0  # a view made under no_grad: nothing leads to it
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     return node, output_nr
 

@@ -125,7 +125,8 @@ class Node:
                 tensor._follow_base()
             if tensor._requires_grad:
                 wanted = True
-                edges.append(tensor._edge or (accumulator(tensor), 0))
+                leaf = tensor._edge is None and tensor._base is None
+                edges.append((accumulator(tensor), 0) if leaf else edge(tensor))
             else:
                 edges.append(NO_EDGE)
         if not wanted:

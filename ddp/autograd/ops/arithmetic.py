@@ -208,7 +208,8 @@ def remainder(a: Operand, b: Operand) -> Tensor:
     y = combine(_remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
-        node.save(np.asarray(np.floor_divide(a.array, b.array)) if node.needs(1) else None)
+        if node.needs(1):
+            node.save(np.asarray(np.floor_divide(a.array, b.array)))
     return y
 
 
@@ -225,11 +226,11 @@ class RemainderBackward1(_Binary):
     saves = Saves(quotient=CONSTANT)
 
     def backward(self, dy: Array) -> Gradients:
+        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
+        if not self.needs(1):
+            return da, None
         (quotient,) = self.saved
-        return (
-            unbroadcast(dy, self.a_shape) if self.needs(0) else None,
-            None if quotient is None else unbroadcast(-dy * quotient, self.b_shape),
-        )
+        return da, unbroadcast(-dy * quotient, self.b_shape)
 
 
 def rremainder(a: Tensor, b: Operand) -> Tensor:
@@ -283,7 +284,7 @@ def pow(x: Operand, exponent: Operand) -> Tensor:
     a, b = operands(x, exponent)
     if isinstance(exponent, Tensor):
         return _pow_of_tensors(a, b)
-    if b.array.dtype.kind in "iu" and b.array < 0:
+    if b.array.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     number = b.array.item()
     y = wrap(a.array * a.array if number == 2 else np.power(a.array, b.array))
@@ -346,6 +347,8 @@ class PowBackward1(_Binary):
 
 def _pow_of_number(base: Operand, x: Tensor) -> Tensor:
     a, b = operands(base, x)
+    if b.array.dtype.kind == "i" and b.array.size and b.array.min() < 0:
+        return combine(_integer_power, a, b)
     y = combine(np.power, a, b)
     if node := PowBackward2.record(y, b):
         node.base = float(a.array)

@@ -29,7 +29,7 @@ from ddp.autograd.ops import (
     statistics,
     trigonometric,
 )
-from ddp.autograd.ops.inplace import _update
+from ddp.autograd.ops.inplace import _check_and_see_whether_recorded, _update
 from ddp.autograd.ops.shape import as_shape
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -143,6 +143,7 @@ def t_(x: Tensor) -> Tensor:
     """x transposed, over the same memory; no tensor with history."""
     if x.ndim > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
+    _check_and_see_whether_recorded(x)
     return swap_axes_(x, 0, 1) if x.ndim == 2 else x
 
 

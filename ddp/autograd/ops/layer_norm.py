@@ -24,6 +24,8 @@ def layer_norm(
     y = normal if weight is None else normal * weight.array.reshape(-1)
     if bias is not None:
         y = y + bias.array.reshape(-1)
+    if y is normal:
+        y = normal.copy()  # what backward needs is nobody's to write to
     output = wrap(y.reshape(input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeLayerNormBackward0.record(output, *inputs):
@@ -93,6 +95,8 @@ def group_norm(
         y = y * weight.array[:, None]
     if bias is not None:
         y = y + bias.array[:, None]
+    if weight is None and bias is None:
+        y = y.copy()  # what backward needs is nobody's to write to
     output = wrap(y.reshape(input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeGroupNormBackward0.record(output, *inputs):

@@ -17,6 +17,8 @@ def _compare(ufunc: Any, a: Tensor, b: Any) -> Any:
     if isinstance(b, Tensor):
         return combine(ufunc, a, b)
     if isinstance(b, (bool, int, float, np.ndarray, np.generic)):
+        if a.array.dtype.kind == "u" and isinstance(b, int):
+            b = number_in(b, a.array.dtype)
         return wrap(ufunc(a.array, b))
     return NotImplemented
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ddp.autograd.ops.linear import addmm
+from ddp.autograd.ops.shape import unsafe_view
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.losses import dtype_name
 from ddp.nn.functional.sizes import by
@@ -29,11 +30,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None:
         _check_bias(input, weight, bias)
-    if bias is not None and bias.ndim > 1:
+    if bias is not None and bias.shape != weight.shape[:1]:
         return input @ weight.t() + bias
     if input.ndim != 2:
         rows_of = input.reshape(-1, input.shape[-1])
-        return linear(rows_of, weight, bias).reshape(*input.shape[:-1], weight.shape[0])
+        rows_out = linear(rows_of, weight, bias)
+        return unsafe_view(rows_out, (*input.shape[:-1], weight.shape[0]))
     return input.mm(weight.t()) if bias is None else addmm(bias, input, weight.t())
 
 

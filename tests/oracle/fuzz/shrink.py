@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.oracle.fuzz.duel import Difference
+from tests.oracle.fuzz.duel import Difference, Program
 
-Program = list[str]
 Check = Callable[[Program], Difference | None]
 
 

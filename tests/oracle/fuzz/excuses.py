@@ -1,0 +1,209 @@
+"""Where the two libraries are known to differ, and why that is right: one row for each reason.
+
+A difference that no row describes is a defect. ERRORS look at what both sides say, VALUES at the
+numbers; both describe a kind of disagreement that is harmless, whatever the program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tests.oracle.fuzz.duel import Difference, Program, close, replay
+
+ERROR, SILENT = r"\w+Error: ", r"no error$"
+
+
+class Excuse(NamedTuple):
+    """A reason, and the patterns of what PyTorch and we say that it covers."""
+
+    name: str
+    reason: str
+    expected: str
+    found: str
+    statement: str = ""
+
+    def covers(self, difference: Difference) -> bool:
+        """Whether all three patterns are found."""
+        return (
+            re.search(self.expected, str(difference.expected)) is not None
+            and re.match(self.found, str(difference.found)) is not None
+            and re.search(self.statement, difference.statement) is not None
+        )
+
+
+ERRORS = (
+    Excuse(
+        "not here",
+        "What we do not have is refused in one sentence by a NotImplementedError.",
+        r"^(no error$|\w+Error: )",
+        r"NotImplementedError: .*(not supported|no gradient)",
+    ),
+    Excuse(
+        "no kernel",
+        "PyTorch's CPU build has no kernel for this dtype; NumPy has, and the answer is the "
+        "mathematical one (or we refuse with another class of error).",
+        r"not implemented for '(Bool|Byte|Int|Long)'|[Bb]oolean? (inputs )?not supported"
+        r"|not support bool|topk does not support",
+        rf"{SILENT}|{ERROR}",
+    ),
+    Excuse(
+        "overlap",
+        "NumPy reads overlapping operands before it writes, and our gradients are never expanded: "
+        "the result is defined where PyTorch must refuse.",
+        r"refers? to a single memory location",
+        SILENT,
+    ),
+    Excuse(
+        "less is saved: freed",
+        "Our operation keeps places, masks or shapes, nothing that the first backward frees; the "
+        "second one gives the right gradients.",
+        r"backward through the graph a second time",
+        SILENT,
+    ),
+    Excuse(
+        "less is saved: written to",
+        "Our operation keeps a mask or its own copy of what PyTorch saves by reference: a write to "
+        "the tensor cannot change the gradient.",
+        r"modified by an inplace operation",
+        SILENT,
+    ),
+    Excuse(
+        "out of range",
+        "An index that is out of range is an IndexError everywhere; PyTorch raises RuntimeError in "
+        "some operations and IndexError in others.",
+        r"^RuntimeError: .*(out of (DATA )?bounds|should be positive|Number of indices)",
+        r"IndexError: ",
+    ),
+    Excuse(
+        "two mistakes",
+        "The statement is wrong in two ways, and each side names another one first.",
+        r"^(IndexError|RuntimeError|TypeError): ",
+        r"(IndexError|RuntimeError|TypeError|ValueError): ",
+        r"\] = |\] [-+*/]= |\]\.|mv\(|index_select|cross_entropy|nll_loss|linear",
+    ),
+    Excuse(
+        "views of several, views without gradients",
+        "PyTorch forbids to read such a view after a write to its base, because it cannot find the "
+        "view's place in the graph; ours is found from its base.",
+        r"is a view (and|of a view)|[Aa] view was created in no_grad",
+        SILENT,
+    ),
+    Excuse(
+        "bools are numbers",
+        "A composite operation of PyTorch subtracts inside, which it forbids for bools; ours does "
+        "not. (Subtraction itself is refused by both.)",
+        r"Subtraction, the `-` operator, with a bool tensor",
+        SILENT,
+        r"loss|backward|grad\(|-= |sub_\(",
+    ),
+    Excuse(
+        "memory order",
+        "The order of the axes in memory is an inner matter of ours: `view` copies where it must.",
+        r"view size is not compatible",
+        SILENT,
+    ),
+    Excuse(
+        "dtypes of products",
+        "PyTorch's einsum and linear take another way for some sizes (a product by elements, or an "
+        "expanded copy), on which operands of two dtypes are taken; we ask for one dtype.",
+        SILENT,
+        r"RuntimeError: .*(same dtype|mat2 must be)",
+        r"einsum|linear",
+    ),
+    Excuse(
+        "detached in place",
+        "Whether a gradient is a view is an inner matter: `detach_` refuses views. A tensor that is "
+        "detached in place was saved by value, so its node needs no refusal.",
+        rf"^({SILENT}|.*[Dd]etach)",
+        rf"{SILENT}|.*[Dd]etach",
+    ),
+    Excuse(
+        "more is refused: written to",
+        "We keep a reference where PyTorch happens to have copied (an operand brought into another "
+        "shape, for example): a write to it is refused in backward, never used.",
+        SILENT,
+        r"RuntimeError: .*modified by an inplace operation",
+    ),
+    Excuse(
+        "more is refused: overlap",
+        "An expanded tensor is read-only in whole, also where the part written to overlaps nothing.",
+        SILENT,
+        r"RuntimeError: .*refers to a single memory location",
+    ),
+    Excuse(
+        "more is refused: freed",
+        "Our `fmod` is made of operations that save their operands.",
+        SILENT,
+        r"RuntimeError: .*backward through the graph a second time",
+        r"backward|grad\(",
+    ),
+    Excuse(
+        "nothing to index",
+        "Indices and masks of an empty tensor: one side looks at them though nothing is selected.",
+        r"no error$|IndexError: The shape of the mask",
+        r"no error$|IndexError: ",
+    ),
+)
+
+
+def behind_the_back(difference: Difference, program: Program, _: Any) -> bool:
+    """A write through `.data` between forward and backward changes what PyTorch saved by
+    reference, silently; we have kept the forward's values or a mask."""
+    return any(".data" in statement for statement in program)
+
+
+def sign_of_zero(difference: Difference, program: Program, _: Any) -> bool:
+    """1 / 0 and 1 / -0, where one side's zero is negative and the other's is not."""
+    expected, found = difference.expected, difference.found
+    infinite = np.isinf(expected) & np.isinf(found)
+    return infinite.any() and close(expected[~infinite], found[~infinite], 1e-4)
+
+
+def masked_nan(difference: Difference, program: Program, _: Any) -> bool:
+    """A NaN gradient that meets a mask: PyTorch's is selected away in some operations, ours is
+    multiplied by 0 and stays NaN. (Selecting costs twelve times as much.)"""
+    expected, found = difference.expected, difference.found
+    where = np.isnan(found) & (expected == 0)
+    return bool(where.any()) and close(expected[~where], found[~where], 1e-4)
+
+
+def ill_conditioned(difference: Difference, program: Program, library: Any) -> bool:
+    """PyTorch's own answer changes at least as much when its inputs change in the last digit."""
+    nudged = [line for statement in program for line in (statement, *nudge(statement))]
+    return replay(program, library, library, nudged) is not None
+
+
+def nudge(statement: str) -> list[str]:
+    """What changes a value in the last digit, each element by another factor; an error for whole
+    numbers, which the machine takes note of and goes on."""
+    made = re.search(r"\b(v\d+) = ", statement)
+    if made is None:
+        return []
+    name = made[1]
+    digit = f"(3e-7 if {name}.dtype == torch.float32 else 1e-14)"
+    shares = f"torch.linspace(-1, 1, {name}.numel()).view_as({name}).to({name}.dtype)"
+    return [f"{name}.data.mul_(1 + {digit} * {shares})"]
+
+
+VALUES: tuple[Callable[[Difference, Program, Any], bool], ...] = (
+    behind_the_back,
+    sign_of_zero,
+    masked_nan,
+    ill_conditioned,
+)
+
+
+def excuse(difference: Difference, program: Program, library: Any) -> str | None:
+    """The name of the row that covers a difference; `library` is PyTorch."""
+    if difference.kind == "error":
+        return next((row.name for row in ERRORS if row.covers(difference)), None)
+    if difference.kind == "is_leaf" and difference.expected == "RuntimeError":
+        return "views of several, views without gradients"
+    if difference.kind != "values":
+        return None
+    found = (row.__name__ for row in VALUES if row(difference, program, library))
+    return next(found, None)
