@@ -123,6 +123,11 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower of two; over `dim`, (values, indices). NaN wins."""
     if dim is None:
+        if x.array.size == 0 and x.is_floating_point():
+            return x.sum() * float("nan")
+        if x.array.size == 0:
+            with np.errstate(invalid="ignore"):
+                return wrap(np.array(np.nan).astype(x.array.dtype))
         return median(flatten(x), 0).values
     axis = as_axis(x, dim)
     order = _order(x.array, axis, False)

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 def _compare(ufunc: Any, a: Tensor, b: Any) -> Any:
     if isinstance(b, Tensor):
-        return combine(ufunc, a, b)
+        return combine(ufunc, *operands(a, b))
     if isinstance(b, (bool, int, float, np.ndarray, np.generic)):
         if a.array.dtype.kind == "u" and isinstance(b, int):
             b = number_in(b, a.array.dtype)
