@@ -166,19 +166,21 @@ def slogdet(x: Tensor) -> SignAndLogarithm:
     """The sign of the determinants and the logarithm of their size."""
     require_square("slogdet", x)
     sign, logarithm = np.linalg.slogdet(x.array)
-    y = wrap(np.asarray(logarithm, x.array.dtype))
-    if node := LinalgSlogdetBackward0.record(y, x):
+    answer = [wrap(np.asarray(part, x.array.dtype)) for part in (sign, logarithm)]
+    if node := LinalgSlogdetBackward0.record_several(answer, x):
         node.save(x)
-    return SignAndLogarithm(wrap(np.asarray(sign, x.array.dtype)), y)
+    return SignAndLogarithm(*answer)
 
 
 class LinalgSlogdetBackward0(Node):
-    """dx = dy · x⁻ᵀ."""
+    """dx = dy · x⁻ᵀ for the logarithm, 0 for the sign."""
 
     __slots__ = ()
 
-    def backward(self, dy: Array) -> Gradients:
+    def backward(self, dsign: Array | None, dy: Array | None) -> Gradients:
         (x,) = self.saved
+        if dy is None:
+            return (np.zeros_like(x),)
         return (dy[..., None, None] * np.linalg.inv(x).swapaxes(-1, -2),)
 
 

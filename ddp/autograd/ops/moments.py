@@ -105,6 +105,8 @@ class StdBackward0(VarBackward0):
 @quietly
 def norm(x: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """y = (Σ |x|ᵖ)^(1/p) over `dim`: 'fro' is 2, ±inf the extremes, 0 counts the non-zeros."""
+    if p == "nuc":
+        raise NotImplementedError("norm(p='nuc') is not here: use linalg.matrix_norm(x, 'nuc')")
     order = 2.0 if p == "fro" else float(p)
     axes = as_axes(x, dim)
     y = wrap(_norm(x.array, order, axes, keepdim))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd.grad_mode import is_grad_enabled
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.arithmetic import div, floor_divide, mul
 from ddp.autograd.ops.broadcast import Operand, to
@@ -277,9 +278,9 @@ def scatter_reduce(
     """x with src joined by 'sum', 'mean', 'amax', 'amin' or 'prod' at the indices."""
     where = _at_elements(x, dim, index)
     source = _source(x, src, index.array.shape)
-    if reduce in ("sum", "mean") or not (x.requires_grad or src.requires_grad):
-        return _reduced(x, where, source, reduce, include_self)
-    raise NotImplementedError(f"scatter_reduce(reduce={reduce!r}) has no gradient here")
+    if reduce == "prod" and is_grad_enabled() and (x.requires_grad or src.requires_grad):
+        raise NotImplementedError(f"scatter_reduce(reduce={reduce!r}) has no gradient here")
+    return _reduced(x, where, source, reduce, include_self)
 
 
 _JOIN: dict[str, Any] = {
@@ -309,7 +310,32 @@ def _reduced(x: Tensor, where: Index, source: Tensor, reduce: str, include_self:
     if not include_self:
         result[touched > 0] = _neutral(join, x.array.dtype)
     join.at(result, where, source.array)
-    return wrap(result)
+    y = wrap(result)
+    if node := ScatterExtremeBackward0.record(y, x, source):
+        node.index, node.kept = where, np.asarray(include_self | (touched == 0))
+        node.save(x, source, y)
+    return y
+
+
+class ScatterExtremeBackward0(Node):
+    """dy is shared equally by all, of x and of src, that equal the extreme."""
+
+    __slots__ = ("index", "kept")
+
+    index: Index
+    kept: Array
+
+    def backward(self, dy: Array) -> Gradients:
+        x, source, y = self.saved
+        of_x = np.asarray(x == y, dy.dtype)
+        of_source = np.asarray(source == y[self.index], dy.dtype)
+        sharers = of_x.copy()
+        np.add.at(sharers, self.index, of_source)
+        share = np.divide(dy, sharers, out=np.zeros_like(sharers), where=sharers > 0)
+        return of_x * share * self.kept, of_source * share[self.index]
+
+    def name(self) -> str:
+        return "ScatterReduceBackward0"
 
 
 class ScatterReduceBackward0(ScatterAddBackward0):
@@ -322,6 +348,8 @@ def _neutral(join: Any, dtype: Any) -> Any:
     """The value that changes nothing when joined."""
     if join is np.multiply:
         return 1
+    if dtype.kind == "b":
+        return join is np.minimum
     if dtype.kind == "f":
         return -np.inf if join is np.maximum else np.inf
     limits = np.iinfo(dtype)

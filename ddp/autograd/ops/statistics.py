@@ -237,12 +237,46 @@ def diff(
     return x
 
 
-def cov(x: Tensor, *, correction: int = 1) -> Tensor:
-    """Covariances of the rows of (variables, observations), over observations - correction."""
+def cov(
+    x: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
+    """Covariances of the rows of (variables, observations), over observations - correction.
+
+    `fweights` (integers) say how often each observation counts, `aweights` how much.
+    """
     rows = reshape(x, 1, -1) if x.ndim < 2 else x
     rows = floating(rows)
+    if fweights is not None or aweights is not None:
+        return _weighted_cov(rows, correction, fweights, aweights)
     centred = rows - mean(rows, 1, keepdim=True)
     return squeeze(centred @ centred.t() / max(rows.shape[1] - correction, 0))
+
+
+def _weighted_cov(
+    rows: Tensor, correction: int, fweights: Tensor | None, aweights: Tensor | None
+) -> Tensor:
+    for name, given, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "f")):
+        if given is None:
+            continue
+        if given.ndim > 1 or given.array.dtype.kind not in kinds or given.numel() != rows.shape[1]:
+            raise RuntimeError(
+                f"cov(): expected {name} of shape ({rows.shape[1]},), "
+                f"{'integers' if kinds == 'iu' else 'floating'}, but got {given.dtype} of shape "
+                f"{tuple(given.shape)}"
+            )
+        if (given.array < 0).any():
+            raise RuntimeError(f"cov(): {name} cannot be negative")
+    weights = wrap(np.ones(rows.shape[1], rows.array.dtype))
+    for given in (fweights, aweights):
+        weights = weights if given is None else weights * reshape(given, -1)
+    amount = total(weights)
+    lost = correction if aweights is None else correction * total(weights * aweights) / amount
+    centred = rows - total(rows * weights, 1, keepdim=True) / amount
+    return squeeze(centred @ (centred * weights).t() / clamp(amount - lost, 0))
 
 
 def corrcoef(x: Tensor) -> Tensor:
@@ -268,6 +302,8 @@ def quantile(
     wanted = q if isinstance(q, Tensor) else wrap(np.array(q, x.array.dtype))
     if ((wanted.array < 0) | (wanted.array > 1)).any():
         raise RuntimeError("quantile() q must be in the range [0, 1]")
+    if x.ndim == 0:
+        return quantile(reshape(x, 1), q, 0, interpolation=interpolation)
     axis = 0 if dim is None else as_axis(x, dim)
     rows = sort(reshape(x, -1) if dim is None else x, axis).values.movedim(axis, -1)
     ranks = wanted.array.reshape(-1) * (rows.shape[-1] - 1)

@@ -53,6 +53,8 @@ def _check_room(input: Tensor, pads: Pads, mode: str) -> None:
     for axis, (size, (before, after)) in enumerate(zip(input.shape, pads, strict=True)):
         if before == after == 0:
             continue
+        if mode == "circular" and min(before, after) < 0:
+            raise NotImplementedError('negative padding is not available for mode "circular"')
         if size + before + after < 1:
             raise RuntimeError(
                 f"padding ({before}, {after}) leaves nothing of dimension {axis} of input "
