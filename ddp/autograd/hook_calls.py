@@ -28,6 +28,8 @@ def run_tensor_hooks(hooks: NodeHooks, dys: list[Gradient]) -> list[Gradient]:
     for output_nr, reference in hooks.retained.items():
         tensor, gradient = reference(), dys[output_nr]
         if tensor is not None and gradient is not None:
+            if tensor._grad is not None:  # unlike a leaf's it is a new tensor after each backward
+                tensor._grad = tensor._grad.clone()
             accumulate(tensor, gradient)
     return dys
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor, wrap
@@ -11,6 +12,11 @@ from ddp.autograd.tensor import Tensor, wrap
 
 def dropout(input: Tensor, p: float, generator: RandomSource | None = None) -> Tensor:
     """Zero each element with probability `p`, 0 < p < 1, drawn in the order of the shape."""
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(
+            "result type Float can't be cast to the desired output type "
+            f"{message_name(input.array.dtype)}"
+        )
     generator = current_generator() if generator is None else generator
     mask = generator.bernoulli(input.shape, 1.0 - p)
     scale = 1.0 / (1.0 - p)

@@ -40,7 +40,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     parts = _of_one_dtype(tensors)
     if any(part.array.ndim == 0 for part in parts):
         raise RuntimeError("zero-dimensional tensors cannot be concatenated: use stack")
-    parts = [part for part in parts if part.array.shape != (0,)] or parts[:1]
+    if any(part.array.ndim > 1 for part in parts):
+        parts = [part for part in parts if part.array.shape != (0,)]
     axis = as_axis(parts[0], dim)
     y = wrap(_joined(np.concatenate, parts, axis))
     if node := CatBackward0.record(y, *parts):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import operands, unbroadcast
+from ddp.autograd.ops.broadcast import combine, operands, unbroadcast
 from ddp.autograd.ops.shape import reshape, squeeze_row, unsafe_view, unsqueeze
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -26,7 +28,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     if ranks == (1, 2):
         return squeeze_row(_mm(unsqueeze(a, 0), b))
     if b.array.ndim <= 2 and a.array.ndim > 2:
-        rows = reshape(a, (-1, a.array.shape[-1]))
+        rows = reshape(a, (math.prod(a.array.shape[:-1]), a.array.shape[-1]))
         y = _mm(rows, b) if b.array.ndim == 2 else _mv(rows, b)
         return unsafe_view(y, (*a.array.shape[:-1], *b.array.shape[1:]))
     if a.array.ndim == 1:
@@ -147,7 +149,7 @@ class DotBackward0(Node):
 
 
 def _bmm(a: Tensor, b: Tensor) -> Tensor:
-    y = wrap(np.matmul(a.array, b.array))
+    y = combine(np.matmul, a, b)
     if node := BmmBackward0.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(b if node.needs(0) else None, a if node.needs(1) else None)

@@ -18,7 +18,7 @@ from ddp.autograd.tensor import Tensor, wrap
 def shifted_exp(x: Array, axis: int) -> tuple[Array, Array, Array]:
     """z = x - max(x), exp(z), and the sum of exp(z), the last with `axis` kept as 1."""
     if x.size == 0:
-        return x, x.copy(), x.sum(axis, keepdims=True)
+        return x.copy(), x.copy(), x.sum(axis, keepdims=True)
     z = x - x.max(axis, keepdims=True)
     e = np.exp(z)
     return z, e, e.sum(axis, keepdims=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ddp.autograd.ops.linear import addmm
 from ddp.autograd.ops.shape import unsafe_view
 from ddp.autograd.tensor import Tensor
@@ -33,7 +35,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None and bias.shape != weight.shape[:1]:
         return input @ weight.t() + bias
     if input.ndim != 2:
-        rows_of = input.reshape(-1, input.shape[-1])
+        rows_of = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
         rows_out = linear(rows_of, weight, bias)
         return unsafe_view(rows_out, (*input.shape[:-1], weight.shape[0]))
     return input.mm(weight.t()) if bias is None else addmm(bias, input, weight.t())
@@ -41,10 +43,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _products(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`weight` (K,) gives one product per row, without an axis for it; more axes are refused."""
-    if weight.ndim != 1 or (bias is not None and input.ndim < 3):
+    if weight.ndim != 1 or bias is not None:
         raise RuntimeError(f"linear(): mat2 must be a matrix, got {weight.ndim}-D tensor")
-    product = input @ weight
-    return product if bias is None else product + bias
+    return input @ weight
 
 
 def _check_bias(input: Tensor, weight: Tensor, bias: Tensor) -> None:
