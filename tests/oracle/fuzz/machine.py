@@ -57,7 +57,7 @@ class Machine:
         self.library.set_grad_enabled(True)
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
-        """The program's tensors by name, then the gradients they have, then what hooks were given."""
+        """The program's tensors by name, the gradients they have, what hooks were given."""
         for name, value in self.names.items():
             if isinstance(value, self.library.Tensor):
                 yield name, value

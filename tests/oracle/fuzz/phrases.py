@@ -21,7 +21,8 @@ FUNCTIONS = (
 )  # fmt: skip
 OPERATORS = ("+", "-", "*", "*", "/", "+", "-", "**", "//", "%", "<", ">=", "==", "!=", "&", "|")
 PAIRS = (
-    "torch.maximum({}, {})", "torch.minimum({}, {})", "torch.atan2({}, {})", "torch.add({}, {}, alpha=2)",
+    "torch.maximum({}, {})", "torch.minimum({}, {})", "torch.atan2({}, {})",
+    "torch.add({}, {}, alpha=2)",
     "torch.sub({}, {}, alpha=0.5)", "{}.mul({})", "torch.logaddexp({}, {})", "torch.hypot({}, {})",
     "torch.lerp({}, {}, 0.3)", "F.mse_loss({}, {})", "F.l1_loss({}, {}, reduction='sum')",
     "F.smooth_l1_loss({}, {}, reduction='none')", "torch.div({}, {}, rounding_mode='floor')",
@@ -29,8 +30,9 @@ PAIRS = (
 )  # fmt: skip
 INPLACE = ("add_", "mul_", "sub_", "div_", "copy_", "add_", "mul_", "pow_")
 INPLACE_ALONE = (
-    "zero_()", "relu_()", "tanh_()", "clamp_(-1, 1)", "fill_(0.5)", "neg_()", "sigmoid_()", "exp_()",
-    "sin_()", "abs_()", "sqrt_()", "unsqueeze_(0)", 
+    "zero_()", "relu_()", "tanh_()", "clamp_(-1, 1)", "fill_(0.5)", "neg_()", "sigmoid_()",
+    "exp_()",
+    "sin_()", "abs_()", "sqrt_()", "unsqueeze_(0)",
     "requires_grad_(False)", "detach_()", "t_()", "square_()", "floor_()",
 )  # fmt: skip
 
@@ -185,9 +187,11 @@ def view(w: Writer) -> str:
         "t()", "T", f"transpose({d}, {w.dim(x)})", f"unsqueeze({d})", "squeeze()", f"squeeze({d})",
         "flatten()", "reshape(-1)", "view(-1)", f"view({regrouped(w, x)})",
         f"reshape({regrouped(w, x)})", f"expand({expanded(w, x)})", f"narrow({d}, 0, 1)",
-        f"select({d}, {w.place(w.size(x, d))})", "diagonal()", f"unbind({d})[0]", f"chunk(2, {d})[-1]",
+        f"select({d}, {w.place(w.size(x, d))})", "diagonal()", f"unbind({d})[0]",
+        f"chunk(2, {d})[-1]",
         f"split(1, {d})[0]", "detach()", f"movedim({d}, 0)", "mT", "data", f"flip({d})", "view_as("
-        f"{w.beside(x)})", f"permute({permuted(w, x)})", f"repeat({expanded(w, x)})", f"roll(1, {d})",
+        f"{w.beside(x)})", f"permute({permuted(w, x)})", f"repeat({expanded(w, x)})",
+        f"roll(1, {d})",
         "tril()", "unfold(-1, 2, 2)", f"expand_as({w.beside(x)})", f"swapaxes(0, {d})",
     ))  # fmt: skip
 
@@ -249,7 +253,8 @@ def gathering(w: Writer) -> str:
     places = f"torch.tensor([{w.place(w.size(x, d)) % 4}, 0])"
     cell = f"({x} * 0).long()"
     return w.one((f"{x}.index_select({d}, {places})", f"{x}.gather({d}, {cell})",
-                  f"{x}.masked_fill({x} > 0, {w.number()})", f"{x}.scatter({d}, {cell}, {w.number()})",
+                  f"{x}.masked_fill({x} > 0, {w.number()})",
+                  f"{x}.scatter({d}, {cell}, {w.number()})",
                   f"{x}.scatter_add({d}, {cell}, {x})", f"{x}.index_add({d}, {places}, {x})",
                   f"{x}.masked_select({x} < 1)", f"{x}.take_along_dim({cell}, {d})",
                   f"{x}.index_fill({d}, {places}, 1.5)"))  # fmt: skip
@@ -314,7 +319,8 @@ def gradient(w: Writer) -> str:
 EXPRESSIONS: dict[Phrase, int] = {
     method: 10, function: 8, operator: 16, safe_division: 4, pair: 7, power: 4, choice: 4, clamp: 3,
     reduction: 9, extreme: 5, cumulative: 2, softmax: 3, norm: 3, layer_norm: 2, product: 5,
-    linear: 3, einsum: 2, matrices: 3, view: 18, index: 12, join: 5, gathering: 6, loss: 3, drawn: 4,
+    linear: 3, einsum: 2, matrices: 3, view: 18, index: 12, join: 5, gathering: 6, loss: 3,
+    drawn: 4,
     made: 3, cast: 3, gradient: 2,
 }  # fmt: skip
 
@@ -358,7 +364,7 @@ def hook(w: Writer) -> str:
         f"{x}.register_hook(lambda g: log('{name}', g))", f"{x}.register_hook(lambda g: g * 0.5)",
         f"{name} = {x}.register_hook(lambda g: log('{name}', g))", f"{x}.retain_grad()",
         f"{x}.register_hook(lambda g: g.clamp(-1, 1))", f"{x}.retain_grad()",
-        f"{name} = {x}.register_hook(lambda g: -g)", f"{x}.register_hook(lambda g: g.sum())",
+        f"{name} = {x}.register_hook(lambda g: -g)",
         f"{x}.register_post_accumulate_grad_hook(lambda p: log('{name}', p.grad))",
         f"{x}.register_hook(lambda g: 1.0)",
     ))  # fmt: skip
@@ -374,7 +380,8 @@ def backward(w: Writer) -> str:
     keep = w.one(("", "", "retain_graph=True"))
     comma = ", " if keep else ""
     return w.one((
-        f"{x}.sum().backward({keep})", f"{x}.mean().backward({keep})", f"({x} * {x}).sum().backward({keep})",
+        f"{x}.sum().backward({keep})", f"{x}.mean().backward({keep})",
+        f"({x} * {x}).sum().backward({keep})",
         f"{x}.backward(torch.ones_like({x}){comma}{keep})", f"{x}.backward({keep})",
         f"({x}.sum() + {w.tracked()}.sum()).backward({keep})",
         f"{x}.sum().backward(inputs=[{w.tracked()}]{comma}{keep})",
@@ -396,16 +403,18 @@ def gradients(w: Writer) -> str:
 def housekeeping(w: Writer) -> str:
     x = w.tracked()
     return w.one((
-        f"{x}.grad = None", f"{x}.grad.zero_()", f"{x}.data.mul_(0.5)", 
+        f"{x}.grad = None", f"{x}.grad.zero_()", f"{x}.data.mul_(0.5)",
         f"with torch.no_grad(): {x} -= 0.1 * {x}.grad", f"{x}.grad = torch.ones_like({x})",
         f"{x}.detach().add_(1)", f"torch.manual_seed({w.rng.randrange(9)})",
-        "torch.set_grad_enabled(False)", "torch.set_grad_enabled(True)", "torch.set_grad_enabled(True)",
+        "torch.set_grad_enabled(False)", "torch.set_grad_enabled(True)",
+        "torch.set_grad_enabled(True)",
         f"{x} = {x}.detach().requires_grad_()",
     ))  # fmt: skip
 
 
 STATEMENTS: dict[Phrase, int] = {
-    assignment: 66, in_place: 14, hook: 7, remove_hook: 1, backward: 6, gradients: 3, housekeeping: 4,
+    assignment: 66, in_place: 14, hook: 7, remove_hook: 1, backward: 6, gradients: 3,
+    housekeeping: 4,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Makes up statements: `Writer(seed, names, torch.Tensor)` looks at PyTorch's tensors and says what comes next.
+"""Makes up statements: a `Writer` looks at PyTorch's tensors and says what comes next.
 
 Most statements fit their operands; about one in twenty is written without looking, so that errors
 are compared too. Tensors that are no longer of moderate size are left alone: their rounding says
@@ -98,10 +98,12 @@ class Writer:
         """A tensor that can be written into `name`."""
         if self.chance(BLIND):
             return self.pick()
-        shape = self.shape(name)
+        shape, target = self.shape(name), self.names[name]
         return self.pick(
             lambda tensor: (
                 tensor.dim() <= len(shape)
+                # PyTorch may read what it has written where the two overlap in part.
+                and (tensor is target or not shares_memory(tensor, target))
                 and all(a in (1, b) for a, b in zip(tensor.shape[::-1], shape[::-1], strict=False))
             )
         )
@@ -147,6 +149,11 @@ class Writer:
         if asks or (dtype == "int64" and self.chance(0.03)):
             text += ", requires_grad=True"
         return text + ")"
+
+
+def shares_memory(one: Any, other: Any) -> bool:
+    """Whether two tensors have one storage."""
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def holds(wanted: Callable[[Any], bool], tensor: Any) -> bool:
