@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("oracle"):
                 item.add_marker(pytest.mark.skip(reason="PyTorch is not installed"))
+
+
+@pytest.fixture(autouse=True)
+def flags_of_pytorch() -> None:
+    """Importing PyTorch's own test helpers freezes its global flags; programs set them."""
+    backends = sys.modules.get("torch.backends")
+    if backends is not None:
+        # The module in sys.modules is a wrapper; the flag is a global of the real one.
+        backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
 
 
 @pytest.fixture(autouse=True)
