@@ -5,6 +5,7 @@ The thread settings come first: NumPy reads them when it is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -65,5 +66,8 @@ def child_processes() -> set[int]:
     tasks = Path("/proc/self/task")
     if not tasks.exists():
         return set()
-    lists = (path.read_text() for path in tasks.glob("*/children"))
-    return {int(pid) for pids in lists for pid in pids.split()}
+    found: set[int] = set()
+    for path in tasks.glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread has just ended
+            found.update(map(int, path.read_text().split()))
+    return found
