@@ -3,7 +3,7 @@
 Parameters have PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then the same
 with `_reverse`, then those of layer 1. All start from U(±1/√hidden_size), in this order.
 
-Left out: packed sequences and projections (`proj_size`).
+Left out: packed sequences.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ class _Recurrent(Module):
         generator: RandomSource | None = None,
     ) -> None:
         super().__init__()
-        if proj_size:
-            raise NotImplementedError(f"{type(self).__name__}: proj_size is not available")
         for word, value in (("bias", bias), ("batch_first", batch_first)):
             if not isinstance(value, bool):
                 raise TypeError(f"{word} should be of type bool, got: {type(value).__name__}")
@@ -71,6 +69,7 @@ class _Recurrent(Module):
         ):
             if size <= 0:
                 raise ValueError(f"{name} must be greater than zero")
+        self._check_projection(proj_size, hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -78,8 +77,24 @@ class _Recurrent(Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
+        self.proj_size = proj_size
         self._add_parameters()
         self.reset_parameters(generator)
+
+    def _check_projection(self, proj_size: int, hidden_size: int) -> None:
+        if proj_size < 0:
+            raise ValueError(
+                "proj_size should be a positive integer or zero to disable projections"
+            )
+        if proj_size >= hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size")
+        if proj_size and "cx" not in self.state_names:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+    @property
+    def _output_size(self) -> int:
+        """Of one direction."""
+        return self.proj_size or self.hidden_size
 
     @property
     def _directions(self) -> tuple[str, ...]:
@@ -88,14 +103,16 @@ class _Recurrent(Module):
     def _add_parameters(self) -> None:
         rows = self.gates * self.hidden_size
         for layer in range(self.num_layers):
-            width = self.hidden_size * len(self._directions) if layer else self.input_size
+            width = self._output_size * len(self._directions) if layer else self.input_size
             for direction in self._directions:
                 shapes: dict[str, tuple[int, ...]] = {
                     "weight_ih": (rows, width),
-                    "weight_hh": (rows, self.hidden_size),
+                    "weight_hh": (rows, self._output_size),
                 }
                 if self.bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if self.proj_size:
+                    shapes["weight_hr"] = (self.proj_size, self.hidden_size)
                 for name, shape in shapes.items():
                     parameter = Parameter(empty(*shape))
                     self.register_parameter(f"{name}_l{layer}{direction}", parameter)
@@ -111,6 +128,8 @@ class _Recurrent(Module):
 
     def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
         """(T, N, input_size) → (T, N, directions · hidden_size) and the last states.
+
+        With `proj_size` that takes the place of hidden_size, but for the cells of an LSTM.
 
         With `batch_first` N comes first in input and output, not in the states; without a batch
         there is no N. States are zeros by default.
@@ -154,12 +173,12 @@ class _Recurrent(Module):
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
     def _states(self, hx: Any, x: Tensor, batched: bool) -> States:
-        """The initial states (layers · directions, N, hidden_size), checked; zeros for None."""
+        """The initial states (layers · directions, N, size), checked; zeros for None."""
         rows = self.num_layers * len(self._directions)
-        expected = (rows, x.shape[1], self.hidden_size)
+        sizes = (self._output_size, self.hidden_size)[: len(self.state_names)]
+        shapes = [(rows, x.shape[1], size) for size in sizes]
         if hx is None:
-            zeros = np.zeros(expected, x.dtype)
-            return tuple([Tensor(zeros) for _ in self.state_names])
+            return tuple([Tensor(np.zeros(shape, x.dtype)) for shape in shapes])
         given = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
         rank = 3 if batched else 2
         kind = "batched 3-D" if batched else "unbatched 2-D"
@@ -170,7 +189,7 @@ class _Recurrent(Module):
                 f"got {shown} tensor"
             )
         states = given if batched else tuple([state.unsqueeze(1) for state in given])
-        for position, state in enumerate(states):
+        for position, (state, expected) in enumerate(zip(states, shapes, strict=True)):
             if state.shape != expected:
                 label = f"hidden[{position}]" if len(states) > 1 else "hidden"
                 raise RuntimeError(
@@ -197,7 +216,8 @@ class _Recurrent(Module):
         """One layer in one direction."""
         backwards = suffix.endswith("_reverse")
         own = self._parameters
-        weights = own[f"weight_ih_{suffix}"], own[f"weight_hh_{suffix}"]
+        names = ("weight_ih", "weight_hh", "weight_hr")[: 3 if self.proj_size else 2]
+        weights = [own[f"{name}_{suffix}"] for name in names]
         biases = (own[f"bias_ih_{suffix}"], own[f"bias_hh_{suffix}"]) if self.bias else None
         y, end = self._scan(x.flip(0) if backwards else x, start, weights, biases)
         return (y.flip(0) if backwards else y), end
@@ -209,6 +229,7 @@ class _Recurrent(Module):
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
         defaults = {
+            "proj_size": 0,
             "num_layers": 1,
             "bias": True,
             "batch_first": False,
@@ -261,5 +282,6 @@ class LSTM(_Recurrent):
     state_names = ("hx", "cx")
 
     def _scan(self, x: Tensor, start: States, weights: Any, biases: Any) -> tuple[Tensor, States]:
-        y, cell = ops.lstm(x, start[0], start[1], weights[0], weights[1], biases)
+        w_ih, w_hh, *projection = weights
+        y, cell = ops.lstm(x, start[0], start[1], w_ih, w_hh, biases, *projection)
         return y, (y[-1], cell)

@@ -156,6 +156,11 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor], str | None]] = {
         ],
         None,
     ),
+    "lstm with a projection": (
+        lambda x, h, c, w, u, r: recurrent.lstm(x, h, c, w, u, None, r),
+        [small(i, *s) for i, s in enumerate([(3, 2, 2), (2, 1), (2, 2), (8, 2), (8, 1), (1, 2)])],
+        None,
+    ),
     "l1_loss": (F.l1_loss, [leaf(1, 3, 4), leaf(2, 3, 4)], "MeanBackward0"),
     "smooth_l1_loss": (
         lambda x, t: F.smooth_l1_loss(x, t, "sum", 0.3),
@@ -330,7 +335,8 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "mode 'bicubic' is not available",
     ),
     (lambda: F.interpolate(draw(1, 1, 2)), ValueError, "either size or scale_factor"),
-    (lambda: nn.LSTM(3, 4, proj_size=2), NotImplementedError, "proj_size is not available"),
+    (lambda: nn.LSTM(3, 4, proj_size=4), ValueError, "proj_size has to be smaller"),
+    (lambda: nn.GRU(3, 4, proj_size=2), ValueError, "only supported for LSTM"),
     (
         lambda: nn.GRU(3, 4)(draw(2, 1, 5)),
         RuntimeError,

@@ -141,6 +141,14 @@ def test_cross_entropy_over_ignored_rows_only_is_nan_and_its_sum_zero() -> None:
     assert F.cross_entropy(x, classes(-100, -100), reduction="none").tolist() == [0, 0]
 
 
+def test_the_gradient_of_a_mean_over_no_row_is_zero() -> None:
+    for loss in (F.cross_entropy, F.nll_loss):
+        x = draw(1, 2, 3).requires_grad_()
+        loss(x, classes(-100, -100)).backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
 def test_the_weighted_mean_divides_by_the_weights_of_the_targets() -> None:
     x, weight = draw(2, 3, 2), Tensor([1.0, 3.0])
     rows = F.cross_entropy(x, classes(0, 1, 1), reduction="none").array

@@ -21,7 +21,13 @@ OPTIONS: list[dict[str, Any]] = [
     {"bidirectional": True},
     {"num_layers": 3, "bidirectional": True, "batch_first": True},
 ]
-KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {})]
+KINDS = [
+    ("RNN", {}),
+    ("RNN", {"nonlinearity": "relu"}),
+    ("GRU", {}),
+    ("LSTM", {}),
+    ("LSTM", {"proj_size": 2}),
+]
 
 
 def pair(kind: str, **options: Any) -> tuple[Any, Any]:
@@ -50,6 +56,7 @@ def total(answer: Any, part: int | None) -> Any:
     return sum((index + 1) * (output**2).sum() for index, output in enumerate(outputs))
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("part", [None, 0, -1])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize(("kind", "more"), KINDS)
@@ -61,7 +68,8 @@ def test_a_recurrent_layer(
     steps, batch = 7, 4
     x = draw(1, batch, steps, 3) if options.get("batch_first") else draw(1, steps, batch, 3)
     count = 2 if kind == "LSTM" else 1
-    states = [draw(2 + i, rows, batch, 5) for i in range(count)]
+    sizes = (more.get("proj_size", 5), 5)[:count]
+    states = [draw(2 + i, rows, batch, size) for i, size in enumerate(sizes)]
 
     def run(module: Any) -> Any:
         return lambda x, *hx: total(module(x, hx if count > 1 else hx[0]), part)

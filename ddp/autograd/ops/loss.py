@@ -140,7 +140,7 @@ def cross_entropy(
     output = wrap(reduced_rows(loss, divisor, reduction, target.shape))
     if node := NllLossBackward0.record(output, input):
         node.shape, node.reduction = input.shape, reduction
-        node.smoothing, node.divisor = label_smoothing, divisor
+        node.smoothing, node.divisor = label_smoothing, gradient_divisor(divisor, valid)
         node.save(p, t, row_weight, valid, class_weight)
     return output
 
@@ -187,7 +187,8 @@ def nll_loss(
     divisor = row_weight.sum()
     output = wrap(reduced_rows(loss, divisor, reduction, target.shape))
     if node := NllLossOfLogProbabilitiesBackward0.record(output, input):
-        node.shape, node.reduction, node.divisor = input.shape, reduction, divisor
+        node.shape, node.reduction = input.shape, reduction
+        node.divisor = gradient_divisor(divisor, valid)
         node.save(t, row_weight)
     return output
 
@@ -221,6 +222,11 @@ def reduced_rows(loss: Array, divisor: Array, reduction: str, shape: tuple[int, 
         return total
     with np.errstate(invalid="ignore"):
         return np.divide(total, divisor)
+
+
+def gradient_divisor(divisor: Array, valid: Array) -> Array:
+    """What the gradient divides by: the mean over no row at all is NaN, but its gradient is 0."""
+    return divisor if divisor != 0 or valid.any() else np.ones_like(divisor)
 
 
 def checked_targets(target: Array, classes: int, ignore_index: int) -> tuple[Array, Array]:

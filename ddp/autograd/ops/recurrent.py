@@ -20,7 +20,7 @@ Biases = tuple[Tensor, Tensor] | None  # b_ih, b_hh
 class Recurrent(Node):
     """What the layers share: from the gradients of the gates to those of inputs and weights.
 
-    Edges: x, h0, (c0,) w_ih, w_hh, (b_ih, b_hh).
+    Edges: x, h0, (c0,) w_ih, w_hh, (b_ih, b_hh, w_hr).
     """
 
     __slots__ = ("has_bias",)
@@ -156,17 +156,25 @@ class GruBackward0(Recurrent):
 
 
 def lstm(
-    x: Tensor, h0: Tensor, c0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    biases: Biases,
+    w_hr: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """c' = f · c + i · g, h' = o · tanh c' → all h' (T, N, H) and the last c' (N, H).
 
     i, f, o = logistic and g = tanh of x @ w_ihᵀ + b_ih + h @ w_hhᵀ + b_hh, in the order i, f, g, o.
+    With a projection `w_hr` (P, H) h' is (o · tanh c') @ w_hrᵀ, and w_hh (4·H, P).
     """
     gates = input_gates(x, w_ih, summed(biases))
-    (steps, batch), size = x.shape[:2], w_hh.shape[1]
-    y, tanh_c = np.empty((2, steps, batch, size), gates.dtype)
+    (steps, batch), size = x.shape[:2], c0.shape[1]
+    hidden, tanh_c = np.empty((2, steps, batch, size), gates.dtype)
     cells = np.empty((steps + 1, batch, size), gates.dtype)
     cells[0] = c0.array
+    y = hidden if w_hr is None else np.empty((steps, *h0.shape), gates.dtype)
     w = np.ascontiguousarray(w_hh.array.T)
     h = h0.array
     for t in range(steps):
@@ -177,12 +185,14 @@ def lstm(
         np.tanh(g, out=g)
         o[...] = logistic(o)
         np.add(f * cells[t], i * g, out=cells[t + 1])
-        h = np.multiply(o, np.tanh(cells[t + 1], out=tanh_c[t]), out=y[t])
+        h = np.multiply(o, np.tanh(cells[t + 1], out=tanh_c[t]), out=hidden[t])
+        if w_hr is not None:
+            h = np.matmul(h, w_hr.array.T, out=y[t])
     output, last_cell = wrap(y), wrap(cells[-1].copy())
-    inputs = (x, h0, c0, w_ih, w_hh, *(biases or ()))
+    inputs = (x, h0, c0, w_ih, w_hh, *(biases or ()), *(() if w_hr is None else (w_hr,)))
     if node := LstmBackward0.record_several((output, last_cell), *inputs):
         node.has_bias = biases is not None
-        node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c)
+        node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c, w_hr)
     return output, last_cell
 
 
@@ -190,20 +200,24 @@ class LstmBackward0(Recurrent):
     """With t = tanh c':  dc' += dh' · o · (1 - t²),  dc = dc' · f,  dh = (di, df, dg, do) @ w_hh.
 
     di = dc' · g · i · (1 - i), df = dc' · c · f · (1 - f), dg = dc' · i · (1 - g²),
-    do = dh' · t · o · (1 - o).
+    do = dh' · t · o · (1 - o). With a projection dh' is (what arrives at h') @ w_hr.
     """
 
     __slots__ = ()
 
     def backward(self, dy: Array | None, dc: Array | None) -> Gradients:
-        _, h0, _, w_hh, y, gates, cells, tanh_c = self.saved
+        _, h0, _, w_hh, y, gates, cells, tanh_c, w_hr = self.saved
         da = np.empty_like(gates)
+        arrived = None if w_hr is None else np.empty_like(y)
         dh = np.zeros_like(h0, order="C")
         dc = np.zeros_like(cells[0]) if dc is None else dc
         for t in range(len(y) - 1, -1, -1):
             i, f, g, o = parts(gates[t], 4)
             di, df, dg, do = parts(da[t], 4)
             dh = dh if dy is None else dy[t] + dh
+            if arrived is not None:
+                arrived[t] = dh
+                dh = dh @ w_hr
             do[...] = dh * tanh_c[t] * o * (1 - o)
             dc = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])
             di[...] = dc * g * i * (1 - i)
@@ -211,4 +225,8 @@ class LstmBackward0(Recurrent):
             dg[...] = dc * i * (1 - g * g)
             dc = dc * f
             dh = da[t] @ w_hh
-        return self.gathered(da, da, [dh, dc], y)
+        gradients = self.gathered(da, da, [dh, dc], y)
+        if arrived is None:
+            return gradients
+        hidden = gates[:, :, 3 * dc.shape[1] :] * tanh_c
+        return (*gradients, as_rows(arrived).T @ as_rows(hidden))
