@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ddp.autograd import functional as functional
 from ddp.autograd import graph as graph
+from ddp.autograd.allocator import keep_freed_memory
 from ddp.autograd.anomaly import detect_anomaly as detect_anomaly
 from ddp.autograd.anomaly import set_detect_anomaly as set_detect_anomaly
 from ddp.autograd.function import Function as Function
@@ -27,3 +28,4 @@ from ddp.autograd.tensor import Tensor
 
 install(Tensor)
 SavedAttribute.look_up = saved_attribute
+keep_freed_memory()

@@ -1,0 +1,55 @@
+"""Memory that a step frees is there for the next one, without a visit to the kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddp.autograd.allocator import USERS_OWN, keep_freed_memory
+
+PAGES_PER_STEP = 4 * (8 << 20) // 4096
+STEPS = """
+import resource
+import numpy as np
+import ddp
+
+def step():
+    held = [np.ones(8 << 20, np.uint8) for _ in range(4)]
+
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+
+
+@on_glibc
+def test_a_second_step_gets_the_pages_of_the_first() -> None:
+    environment = {name: text for name, text in os.environ.items() if name not in USERS_OWN}
+    process = subprocess.run(
+        [sys.executable, "-c", STEPS],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert int(process.stdout) < PAGES_PER_STEP / 8
+
+
+@pytest.mark.parametrize("name", USERS_OWN)
+def test_what_the_user_set_up_stays(name: str) -> None:
+    assert keep_freed_memory({name: "1"}) is False
+
+
+@on_glibc
+def test_glibc_takes_the_settings() -> None:
+    assert keep_freed_memory({}) is True
