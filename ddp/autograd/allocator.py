@@ -18,7 +18,8 @@ from collections.abc import Mapping
 M_TRIM_THRESHOLD = -1  # as in <malloc.h>
 M_MMAP_THRESHOLD = -3
 
-MAPPED_FROM_BYTES = 256 << 20  # larger arrays are rare enough to pay for their pages
+# Larger arrays are rare enough to pay for their pages. A glibc before 2.35 takes 32 MiB at most.
+MAPPED_FROM_BYTES = (256 << 20, 32 << 20)
 NEVER_TRIMMED = (1 << 31) - 1  # the largest value that mallopt takes
 
 USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
@@ -31,5 +32,5 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):
         return False
-    done: int = libc.mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
-    return bool(done and libc.mallopt(M_TRIM_THRESHOLD, NEVER_TRIMMED))
+    raised = any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in MAPPED_FROM_BYTES)
+    return raised and bool(libc.mallopt(M_TRIM_THRESHOLD, NEVER_TRIMMED))
