@@ -234,7 +234,9 @@ class RemainderBackward1(_Binary):
 
 
 def rremainder(a: Tensor, b: Operand) -> Tensor:
-    """y = b % a for a number b. It has no derivative."""
+    """y = b % a. For a number b it has no derivative."""
+    if isinstance(b, Tensor):
+        return remainder(b, a)
     y = remainder(b, a.detach())
     if node := NoDerivative.record(y, a):
         node.operation = "remainder"

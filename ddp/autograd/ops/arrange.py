@@ -14,7 +14,7 @@ from ddp.autograd.ops import shape as reshaping
 from ddp.autograd.ops.index import IndexPutBackward0, SelectBackward0, getitem
 from ddp.autograd.ops.join import narrow
 from ddp.autograd.ops.reduce import as_axis
-from ddp.autograd.ops.shape import as_shape, expand, repeat, reshape, transpose
+from ddp.autograd.ops.shape import as_shape, axis_of, expand, repeat, reshape, transpose
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 Shape = tuple[int, ...]
@@ -87,8 +87,18 @@ def movedim(x: Tensor, source: Ints, destination: Ints) -> Tensor:
     """A view with axes moved to other places, the rest in their old order."""
     sources = [as_axis(x, d) for d in _ints(source)]
     places = [as_axis(x, d) for d in _ints(destination)]
-    if len(sources) != len(places) or len(set(sources)) < len(sources):
-        raise RuntimeError("movedim: source and destination must be as many axes, each once")
+    if len(sources) != len(places):
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(_ints(source))} dims) should contain the same number of dims as destination "
+            f"({list(_ints(destination))} dims)"
+        )
+    for name, axes, given in (
+        ("source", sources, source),
+        ("destination", places, destination),
+    ):
+        if len(set(axes)) < len(axes):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(_ints(given))})")
     rest = iter([axis for axis in range(x.ndim) if axis not in sources])
     to_place = dict(zip(places, sources, strict=True))
     return permute(x, [to_place[i] if i in to_place else next(rest) for i in range(x.ndim)])
@@ -161,17 +171,21 @@ def permute(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
 
 def fliplr(x: Tensor) -> Tensor:
     """Left and right exchanged: the second axis reversed."""
+    if x.ndim < 2:
+        raise RuntimeError("Input must be >= 2-d.")
     return flip(x, 1)
 
 
 def flipud(x: Tensor) -> Tensor:
     """Up and down exchanged: the first axis reversed."""
+    if x.ndim < 1:
+        raise RuntimeError("Input must be >= 1-d.")
     return flip(x, 0)
 
 
 def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by k quarters from the first of `dims` towards the second."""
-    first, second = dims
+    first, second = _plane(x, dims)
     match k % 4:
         case 1:
             return transpose(flip(x, second), first, second)
@@ -182,15 +196,35 @@ def rot90(x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return x.clone()
 
 
+def _plane(x: Tensor, dims: Sequence[int]) -> tuple[int, int]:
+    """The two axes in which x is turned."""
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if x.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {x.ndim}")
+    first, second = (as_axis(x, d) for d in dims)
+    if first == second:
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
+    return first, second
+
+
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The view of the diagonal of two axes, as the last axis."""
-    axes = as_axis(x, dim1), as_axis(x, dim2)
+    axes = _two_axes(dim1, dim2, as_axis(x, dim1), as_axis(x, dim2))
     array = x.array.diagonal(offset, *axes)
     array.flags.writeable = x.array.flags.writeable
     y = view_of(x, array)
     if node := DiagonalBackward0.record(y, x):
         node.shape, node.index = x.array.shape, _on_the_diagonal(array.shape, offset, *axes)
     return y
+
+
+def _two_axes(dim1: int, dim2: int, axis1: int, axis2: int) -> tuple[int, int]:
+    if axis1 == axis2:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return axis1, axis2
 
 
 def _on_the_diagonal(shape: Shape, offset: int, axis1: int, axis2: int) -> tuple[Array, ...]:
@@ -210,7 +244,7 @@ class DiagonalBackward0(SelectBackward0):
 def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Square matrices with x's last axis on the diagonal, 0 elsewhere."""
     rank = x.ndim + 1
-    axes = dim1 % rank, dim2 % rank
+    axes = _two_axes(dim1, dim2, axis_of(rank, dim1), axis_of(rank, dim2))
     shape = list(x.array.shape[:-1])
     for axis in sorted(axes):
         shape.insert(axis, x.array.shape[-1] + abs(offset))
@@ -293,18 +327,36 @@ def _split_points(x: Tensor, indices_or_sections: Ints, axis: int) -> list[tuple
     return [(a, max(b - a, 0)) for a, b in itertools.pairwise(ends)]
 
 
-def tensor_split(x: Tensor, indices_or_sections: Ints, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(x: Tensor, indices_or_sections: Ints | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of nearly equal size along `dim`, or cut at the given places."""
+    places = indices_or_sections
     axis = as_axis(x, dim)
-    parts = _split_points(x, indices_or_sections, axis)
+    parts = _split_points(x, places.tolist() if isinstance(places, Tensor) else places, axis)
     return tuple([narrow(x, axis, start, size) for start, size in parts])
 
 
 def hsplit(x: Tensor, indices_or_sections: Ints) -> tuple[Tensor, ...]:
-    """`tensor_split` along the second axis (the only one of a vector)."""
-    return tensor_split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
+    """Views of equal size along the second axis (the only one of a vector), or cut at places."""
+    return _split_evenly("hsplit", x, indices_or_sections, 0 if x.ndim == 1 else 1, 1)
 
 
 def vsplit(x: Tensor, indices_or_sections: Ints) -> tuple[Tensor, ...]:
-    """`tensor_split` along the first axis."""
-    return tensor_split(x, indices_or_sections, 0)
+    """Views of equal size along the first axis, or cut at places."""
+    return _split_evenly("vsplit", x, indices_or_sections, 0, 2)
+
+
+def _split_evenly(
+    name: str, x: Tensor, indices_or_sections: Ints, axis: int, least_rank: int
+) -> tuple[Tensor, ...]:
+    if x.ndim < least_rank:
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least_rank} dimension, "
+            f"but got a tensor with {x.ndim} dimensions!"
+        )
+    n = indices_or_sections
+    if isinstance(n, int) and (n <= 0 or x.shape[axis] % n):
+        raise RuntimeError(
+            f"torch.{name} attempted to split along dimension {axis}, but the size of the "
+            f"dimension {x.shape[axis]} is not divisible by the split_size {n}!"
+        )
+    return tensor_split(x, n, axis)

@@ -12,7 +12,7 @@ import numpy as np
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import arithmetic, rounding
-from ddp.autograd.ops.broadcast import Operand, combine, operands, to, unbroadcast
+from ddp.autograd.ops.broadcast import Operand, combine, operands, require_tensors, to, unbroadcast
 from ddp.autograd.ops.scatter import nonzero
 from ddp.autograd.ops.select import where as choose
 from ddp.autograd.tensor import Tensor
@@ -175,6 +175,7 @@ class CopysignBackward0(Node):
 
 def heaviside(x: Tensor, values: Tensor) -> Tensor:
     """0 where x < 0, 1 where x > 0, `values` where x is 0."""
+    require_tensors("heaviside", input=x, values=values)
     if x.dtype != values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     return to(combine(np.heaviside, x, values), x.dtype)

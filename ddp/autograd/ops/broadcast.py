@@ -59,6 +59,16 @@ def _mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str:
     return f"tensors of shapes {list(a)} and {list(b)} cannot be combined"
 
 
+def require_tensors(operation: str, **arguments: Any) -> None:
+    """TypeError unless every argument, given by PyTorch's name for it, is a tensor."""
+    for place, (name, argument) in enumerate(arguments.items(), 1):
+        if not isinstance(argument, Tensor):
+            raise TypeError(
+                f"{operation}(): argument '{name}' (position {place}) must be Tensor, not "
+                f"{type(argument).__name__}"
+            )
+
+
 def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
     """The operand, its dtype, and its standing in promotion."""
     if isinstance(x, np.generic):

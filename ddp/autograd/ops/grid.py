@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ddp.autograd.dtypes import as_dtype
 from ddp.autograd.ops.index import getitem
-from ddp.autograd.ops.join import cat, stack
+from ddp.autograd.ops.join import cat, require_list, stack
 from ddp.autograd.ops.shape import expand, reshape
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -44,17 +44,20 @@ def atleast_3d(*tensors: Any) -> Any:
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Side by side: along the second axis, vectors along their only one."""
+    require_list("hstack", tensors)
     parts = atleast_1d(tensors)
     return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """One under the other, vectors as rows."""
+    require_list("vstack", tensors)
     return cat(atleast_2d(tensors), 0)
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """One behind the other, along the third axis."""
+    require_list("dstack", tensors)
     return cat(atleast_3d(tensors), 2)
 
 

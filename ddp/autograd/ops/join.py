@@ -13,12 +13,26 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.reduce import as_axis
+from ddp.autograd.ops.shape import axis_of
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 
-def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
+def require_list(name: str, tensors: Any, empty: type[Exception] = RuntimeError) -> None:
+    """Raise unless `tensors` is a sequence of at least one tensor, and of tensors only."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
     if not tensors:
-        raise RuntimeError("expected a non-empty list of Tensors")
+        raise empty(f"{name} expects a non-empty TensorList")
+    for place, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {place} in argument 0, but got {type(tensor).__name__}"
+            )
+
+
+def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     dtype = functools.reduce(promote_types, [tensor.dtype for tensor in tensors])
     return [to(tensor, dtype) for tensor in tensors]
 
@@ -37,6 +51,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Tensors of shape (0,) are left out, whatever the shape of the others.
     """
+    require_list("cat", tensors, empty=ValueError)
     parts = _of_one_dtype(tensors)
     if any(part.array.ndim == 0 for part in parts):
         raise RuntimeError("zero-dimensional tensors cannot be concatenated: use stack")
@@ -64,14 +79,9 @@ class CatBackward0(Node):
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis `dim`."""
+    require_list("stack", tensors)
     parts = _of_one_dtype(tensors)
-    rank = parts[0].array.ndim + 1
-    if not -rank <= dim < rank:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
-            f"but got {dim})"
-        )
-    axis = dim % rank
+    axis = axis_of(parts[0].array.ndim + 1, dim)
     y = wrap(_joined(np.stack, parts, axis))
     if node := StackBackward0.record(y, *parts):
         node.axis = axis

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array
-from ddp.autograd.ops.broadcast import Operand, combine, operands
+from ddp.autograd.ops.broadcast import Operand, combine, operands, require_tensors
 from ddp.autograd.ops.reduce import Dim, as_axes
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -78,6 +78,10 @@ def isclose(
     a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """Where |a - b| ≤ atol + rtol · |b|."""
+    require_tensors("isclose", input=a, other=b)
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
     if a.dtype != b.dtype:
         raise RuntimeError(f"{a.dtype} did not match {b.dtype}")
     return wrap(np.isclose(a.array, b.array, rtol, atol, equal_nan))

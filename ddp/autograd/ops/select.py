@@ -105,7 +105,12 @@ class WhereBackward0(Node):
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
-    """y = value where the mask holds, else x."""
+    """y = value, a number or a 0-d tensor, where the mask holds, else x."""
+    if isinstance(value, Tensor) and value.array.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.array.ndim} dimension(s)."
+        )
     filling = value if isinstance(value, Tensor) else wrap(number_in(value, x.array.dtype))
     y = wrap(np.where(mask.array, filling.array.astype(x.array.dtype), x.array))
     node_class = MaskedFillBackward1 if isinstance(value, Tensor) else MaskedFillBackward0
@@ -253,12 +258,69 @@ class ClampBackward1(Node):
 
 def clamp_min(x: Tensor, min: Operand) -> Tensor:
     """y = x, at least `min`."""
-    return clamp(x, min=min)
+    a, b = operands(x, min)
+    y, kept = combine(np.maximum, a, b), a.array >= b.array
+    if not isinstance(min, Tensor):
+        return _bounded(ClampMinBackward0.record(y, a), y, a, b, kept)
+    return _bounded(ClampMinBackward1.record(y, a, b), y, a, b, kept)
 
 
 def clamp_max(x: Tensor, max: Operand) -> Tensor:
     """y = x, at most `max`."""
-    return clamp(x, max=max)
+    a, b = operands(x, max)
+    y, kept = combine(np.minimum, a, b), a.array <= b.array
+    if not isinstance(max, Tensor):
+        return _bounded(ClampMaxBackward0.record(y, a), y, a, b, kept)
+    return _bounded(ClampMaxBackward1.record(y, a, b), y, a, b, kept)
+
+
+def _bounded(node: ClampMinBackward0 | None, y: Tensor, a: Tensor, b: Tensor, kept: Any) -> Tensor:
+    if node:
+        node.a_shape, node.b_shape = a.array.shape, b.array.shape
+        node.save(np.asarray(kept))
+    return y
+
+
+class ClampMinBackward0(Node):
+    """dx = dy where x is within the bound, else 0."""
+
+    __slots__ = ("a_shape", "b_shape")
+    saves = Saves(kept=CONSTANT)
+
+    a_shape: Shape
+    b_shape: Shape
+
+    def backward(self, dy: Array) -> Gradients:
+        (kept,) = self.saved
+        return (unbroadcast(dy * kept, self.a_shape),)
+
+
+class ClampMinBackward1(ClampMinBackward0):
+    """The same for a tensor of bounds;  dbound = dy where x is beyond the bound."""
+
+    __slots__ = ()
+    saves = Saves(kept=CONSTANT)
+
+    def backward(self, dy: Array) -> Gradients:
+        (kept,) = self.saved
+        return (
+            unbroadcast(dy * kept, self.a_shape) if self.needs(0) else None,
+            unbroadcast(dy * np.logical_not(kept), self.b_shape) if self.needs(1) else None,
+        )
+
+
+class ClampMaxBackward0(ClampMinBackward0):
+    """The same for an upper bound."""
+
+    __slots__ = ()
+    saves = Saves(kept=CONSTANT)
+
+
+class ClampMaxBackward1(ClampMinBackward1):
+    """The same for a tensor of upper bounds."""
+
+    __slots__ = ()
+    saves = Saves(kept=CONSTANT)
 
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:

@@ -22,7 +22,11 @@ def as_shape(sizes: tuple[Any, ...]) -> Shape:
 
 def as_axis(x: Tensor, dim: int) -> int:
     """The axis that `dim` names, counted from 0; a 0-d tensor counts as having one."""
-    rank = x.array.ndim or 1
+    return axis_of(x.array.ndim or 1, dim)
+
+
+def axis_of(rank: int, dim: int) -> int:
+    """The axis that `dim` names among `rank` axes, counted from 0."""
     if not -rank <= dim < rank:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], "
@@ -216,7 +220,8 @@ def expand_as(x: Tensor, other: Tensor) -> Tensor:
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """A view with an axis of length 1 inserted at `dim`."""
-    return _reshaped_view(x, np.expand_dims(x.array, dim), UnsqueezeBackward0)
+    axis = axis_of(x.array.ndim + 1, dim)
+    return _reshaped_view(x, np.expand_dims(x.array, axis), UnsqueezeBackward0)
 
 
 def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:

@@ -17,6 +17,9 @@ from ddp.autograd.tensor import Tensor
 from ddp.nn import functional
 
 
+Array = np.ndarray[Any, Any]
+
+
 class Untranslatable(Exception):
     """There is no such value in our library."""
 
@@ -31,6 +34,7 @@ class Translator:
 
     def __init__(self) -> None:
         self._ours: dict[int, Tensor] = {}
+        self._memory: dict[tuple[int, Any], Array] = {}
         self.pairs: list[tuple[Any, Tensor]] = []  # theirs and ours, those that require gradients
 
     def __call__(self, value: Any) -> Any:
@@ -52,12 +56,29 @@ class Translator:
 
     def _tensor(self, theirs: Any) -> Tensor:
         if id(theirs) not in self._ours:
-            ours = Tensor(array_of(theirs).copy(order="K"))
+            ours = Tensor(self._array(theirs))
             ours.requires_grad_(theirs.requires_grad)
             self._ours[id(theirs)] = ours
             if theirs.requires_grad:
                 self.pairs.append((theirs, ours))
         return self._ours[id(theirs)]
+
+    def _array(self, theirs: Any) -> Array:
+        """A copy that lies in memory as theirs does: strides, and what shares memory, are kept."""
+        array = array_of(theirs)
+        storage = theirs.untyped_storage()
+        length = storage.nbytes() // array.itemsize
+        if theirs.is_neg() or theirs._is_zerotensor() or not length:
+            return array.copy(order="K")
+        key = storage.data_ptr(), theirs.dtype
+        if key not in self._memory:
+            whole = theirs.detach().as_strided((length,), (1,), 0)
+            self._memory[key] = whole.numpy().copy()
+        place = self._memory[key][theirs.storage_offset() :]
+        is_one_to_one = 0 not in [s for n, s in zip(array.shape, array.strides) if n > 1]
+        return np.lib.stride_tricks.as_strided(
+            place, array.shape, array.strides, writeable=is_one_to_one
+        )
 
     def _encoder_layer(self, theirs: Any) -> nn.TransformerEncoderLayer:
         attention = theirs.self_attn
