@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 
 import numpy as np
 
@@ -118,22 +118,24 @@ def _run(
     formula: Formula | None,
 ) -> None:
     """The loop. `dependencies` counts, for every node that may run, the edges that reach it."""
-    ready: list[tuple[int, Node, list[Gradient]]] = [(0, root, seeds)]
+    ready: list[tuple[int, Node, list[Gradient]]] = []  # a heap: recorded last comes first
     arrived: dict[Node, list[Gradient]] = {}
     plain = formula is None and not captured
-    while ready:
-        _, node, dys = heappop(ready)
+    node: Node = root
+    dys = seeds
+    while True:
         if plain and node._hooks is None:
             gradients = _apply_formula(node, dys, retain_graph)
         else:
             gradients = _apply(node, dys, retain_graph, captured, formula, dependencies)
-        for (target, output_nr), gradient in zip(node.next_functions, gradients, strict=False):
+        following: Node | None = None
+        for (target, output_nr), gradient in zip(node.edges, gradients, strict=False):
             if target is None:
                 continue
             awaited = dependencies.get(target)
             if awaited is None:  # not on the way to what is wanted
                 continue
-            waiting = arrived.pop(target, None)
+            waiting = arrived.pop(target, None) if arrived else None
             if waiting is None:
                 waiting = [None] * target._num_outputs
             present = waiting[output_nr]
@@ -146,8 +148,19 @@ def _run(
                 arrived[target] = waiting
             elif type(target) is AccumulateGrad:
                 _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
+            elif following is None:
+                following, dys_of_following = target, waiting
             else:
                 heappush(ready, (-target._number, target, waiting))
+        if not ready:  # as always in a chain
+            if following is None:
+                return
+            node, dys = following, dys_of_following
+        elif following is None:
+            _, node, dys = heappop(ready)
+        else:
+            entry = (-following._number, following, dys_of_following)
+            _, node, dys = heappushpop(ready, entry)
 
 
 def _apply(
@@ -165,10 +178,10 @@ def _apply(
         dys = run_tensor_hooks(hooks, dys)
     if captured and node in captured:
         # As PyTorch has it: where the walk ends, what the hooks made of it; before them elsewhere.
-        goes_on = any(target in dependencies for target, _ in node.next_functions)
+        goes_on = any(target in dependencies for target, _ in node.edges)
         _capture(captured[node], given if goes_on else dys)
         if not goes_on:
-            return (None,) * len(node.next_functions)
+            return (None,) * len(node.edges)
     if hooks is not None and hooks.before:
         dys = run_before_hooks(hooks.before, dys)
     gradients = _apply_formula(node, dys, retain_graph, formula)
@@ -182,7 +195,7 @@ def _apply_formula(
 ) -> Gradients:
     """The gradients of one node's inputs; what it saved is checked before and let go after."""
     if dys[0] is None and not node._takes_undefined and all(dy is None for dy in dys):
-        return (None,) * len(node.next_functions)
+        return (None,) * len(node.edges)
     if formula is None:
         if node._saved:
             node._check_saved()
@@ -224,7 +237,7 @@ def _count_dependencies(root: Node) -> dict[Node, int]:
     dependencies: dict[Node, int] = {root: 0}
     stack = [root]
     while stack:
-        for target, _ in stack.pop().next_functions:
+        for target, _ in stack.pop().edges:
             if target is None:
                 continue
             if target in dependencies:
@@ -243,7 +256,7 @@ def _restrict(reachable: Iterable[Node], targets: set[Node]) -> dict[Node, int]:
     """
     dependencies: dict[Node, int] = {}
     for node in sorted(reachable, key=Node._sequence_nr):
-        on_path = [target for target, _ in node.next_functions if target in dependencies]
+        on_path = [target for target, _ in node.edges if target in dependencies]
         if on_path or node in targets:
             dependencies[node] = 0
         for target in on_path:

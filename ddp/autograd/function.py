@@ -297,7 +297,7 @@ def _result(ctx: FunctionCtx, args: tuple[Any, ...], value: Any, recorded: bool)
 
 def _connect(ctx: FunctionCtx, edges: tuple[Edge, ...], outputs: Sequence[Any]) -> None:
     """Make `ctx` the node of the outputs that take gradients."""
-    ctx.next_functions = edges
+    ctx.edges = edges
     if mode.watch is not None:
         ctx._metadata = mode.watch.notes()
     ctx._num_outputs = len(outputs)

@@ -42,7 +42,7 @@ class Saves(dict[str, int]):
 ndarray = np.ndarray
 
 _new = object.__new__
-_sequence = itertools.count()
+_sequence = itertools.count(1, 2)  # every other number is free for a node that is shown later
 
 
 class SavedAttribute:
@@ -77,7 +77,7 @@ class Node:
         "_number",
         "_saved",
         "_saved_versions",
-        "next_functions",
+        "edges",
     )
 
     _takes_undefined = False  # whether `backward` wants to run when no output got a gradient
@@ -87,15 +87,19 @@ class Node:
     # gradient itself (`second_order.py`), and `node._saved_self` and the like answer.
     saves: ClassVar[Mapping[str, int] | None] = None
 
+    # Whether each array that `backward` returns is new, and nobody else's: then a leaf without a
+    # gradient may keep it as its own.
+    gives_new_arrays: ClassVar[bool] = False
+
     _num_outputs: int
-    next_functions: tuple[Edge, ...]
+    edges: tuple[Edge, ...]  # what the walk follows; `next_functions` is the same for all to see
     _saved: Any  # a tuple of arrays and None, or FREED; a Function has tuples of its own
     _saved_versions: Sequence[tuple[list[int], int, Array]]  # of the tensors among them
     _number: int  # in the order of recording
     _hooks: NodeHooks | None
 
-    def __init__(self, next_functions: tuple[Edge, ...]) -> None:
-        self.next_functions = next_functions
+    def __init__(self, edges: tuple[Edge, ...]) -> None:
+        self.edges = edges
         self._num_outputs = 1
         self._saved = ()
         self._saved_versions = ()
@@ -121,19 +125,22 @@ class Node:
         edges = []
         wanted = False
         for tensor in inputs:
-            if tensor._base is not None and tensor._base._edge is not tensor._base_edge:
-                tensor._follow_base()
-            if tensor._requires_grad:
+            if tensor._base is not None:
+                way = edge(tensor)
+                wanted = wanted or tensor._requires_grad
+            elif (way := tensor._edge) is not None:  # type: ignore[assignment]
                 wanted = True
-                leaf = tensor._edge is None and tensor._base is None
-                edges.append((accumulator(tensor), 0) if leaf else edge(tensor))
+            elif tensor._requires_grad:
+                way = (accumulator(tensor), 0)
+                wanted = True
             else:
-                edges.append(NO_EDGE)
+                way = NO_EDGE
+            edges.append(way)
         if not wanted:
             return None
         if enabled is True:
             node = _new(cls)  # and what `__init__` does: its call would cost more than the stores
-            node.next_functions = tuple(edges)
+            node.edges = tuple(edges)
             node._num_outputs = 1
             node._saved = node._saved_versions = ()
             node._hooks = None
@@ -158,9 +165,14 @@ class Node:
                 output._become_inference()
         return node
 
+    @property
+    def next_functions(self) -> tuple[Edge, ...]:
+        """Where the gradients of the inputs go: one edge per differentiable input."""
+        return self.edges
+
     def needs(self, index: int) -> bool:
         """Whether the gradient of the input `index` is wanted."""
-        return self.next_functions[index][0] is not None
+        return self.edges[index][0] is not None
 
     def save(self, *values: Tensor | Array | None) -> None:
         """Keep arrays for `backward`, which finds them in `self.saved`, in this order.
