@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.tensor import Tensor
 from ddp.nn.parameter import Parameter
 
@@ -153,5 +154,7 @@ class Members:
 
 
 def _typename(value: Any) -> str:
+    if type(value) is Tensor:
+        return f"ddp.{message_name(value.dtype)}Tensor"
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -17,7 +17,7 @@ from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
 from ddp.nn.conversion import Conversions
 from ddp.nn.hooks import ForwardHooks, call_with_hooks
-from ddp.nn.parameter import Parameter, overwrite
+from ddp.nn.parameter import Parameter
 from ddp.nn.state_dict import IncompatibleKeys, StateDict, load_state_dict, save_members
 
 
@@ -182,8 +182,9 @@ class Module(Conversions):
             if set_to_none:
                 param.grad = None
             elif param.grad is not None:
-                param.grad = param.grad.detach()
-                overwrite(param.grad, 0)
+                if param.grad.grad_fn is not None:
+                    param.grad.detach_()
+                param.grad.requires_grad_(False).zero_()
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call `fn` on every module, children first, this one last."""

@@ -101,9 +101,9 @@ class Optimizer(OptimizerHooks):
             if set_to_none:
                 param.grad = None
             elif param.grad is not None:
-                param.grad = param.grad.detach()
-                param.grad.array[...] = 0
-                param.grad._version_cell[0] += 1
+                if param.grad.grad_fn is not None:
+                    param.grad.detach_()
+                param.grad.requires_grad_(False).zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned, if given."""
