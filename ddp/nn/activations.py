@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.layers import Softmax
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
@@ -209,10 +210,12 @@ class PReLU(_Activation):
     numbers = ("num_parameters",)
     weight: Parameter
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.num_parameters = num_parameters
-        self.weight = Parameter(Tensor(np.full(num_parameters, init, np.float32)))
+        self.weight = Parameter(Factory(device, dtype).full(num_parameters, init))
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, ...), or any shape for one slope."""

@@ -11,8 +11,9 @@ from ddp.autograd.ops.join import cat
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.init import constant_, xavier_normal_, xavier_uniform_
-from ddp.nn.layers import Linear, empty
+from ddp.nn.layers import Linear
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -45,6 +46,8 @@ class MultiheadAttention(Module):
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -64,27 +67,28 @@ class MultiheadAttention(Module):
         self.dropout = dropout
         self.batch_first = batch_first
         self.add_zero_attn = add_zero_attn
-        self._add_projections(bias)
+        new = Factory(device, dtype)
+        self._add_projections(bias, new)
         self.out_proj = NonDynamicallyQuantizableLinear(
-            embed_dim, embed_dim, bias=bias, generator=generator
+            embed_dim, embed_dim, bias, device, dtype, generator=generator
         )
         for name in ("bias_k", "bias_v"):
-            value = Parameter(empty(1, 1, embed_dim)) if add_bias_kv else None
+            value = Parameter(new.empty(1, 1, embed_dim)) if add_bias_kv else None
             self.register_parameter(name, value)
         self._reset_parameters(generator)
 
-    def _add_projections(self, bias: bool) -> None:
+    def _add_projections(self, bias: bool, new: Factory) -> None:
         """PyTorch's registrations, None where a kind of projection is not used."""
         size = self.embed_dim
         shapes = {"q_proj_weight": size, "k_proj_weight": self.kdim, "v_proj_weight": self.vdim}
         packed = self.kdim == self.vdim == size
         if packed:
-            self.in_proj_weight = Parameter(empty(3 * size, size))
+            self.in_proj_weight = Parameter(new.empty(3 * size, size))
         for name, width in shapes.items():
-            self.register_parameter(name, None if packed else Parameter(empty(size, width)))
+            self.register_parameter(name, None if packed else Parameter(new.empty(size, width)))
         if not packed:
             self.register_parameter("in_proj_weight", None)
-        self.register_parameter("in_proj_bias", Parameter(empty(3 * size)) if bias else None)
+        self.register_parameter("in_proj_bias", Parameter(new.empty(3 * size)) if bias else None)
 
     def _reset_parameters(self, generator: RandomSource | None = None) -> None:
         names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")

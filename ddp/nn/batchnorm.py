@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -33,6 +36,8 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
@@ -42,12 +47,13 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.register_parameter("weight", Parameter(_full(num_features, 1)) if affine else None)
+        new = Factory(device, dtype)
+        self.register_parameter("weight", Parameter(new.full(num_features, 1)) if affine else None)
         has_bias = affine and bias
-        self.register_parameter("bias", Parameter(_full(num_features, 0)) if has_bias else None)
+        self.register_parameter("bias", Parameter(new.full(num_features, 0)) if has_bias else None)
         tracks = track_running_stats
-        self.register_buffer("running_mean", _full(num_features, 0) if tracks else None)
-        self.register_buffer("running_var", _full(num_features, 1) if tracks else None)
+        self.register_buffer("running_mean", new.full(num_features, 0) if tracks else None)
+        self.register_buffer("running_var", new.full(num_features, 1) if tracks else None)
         count = Tensor(np.zeros((), np.int64)) if tracks else None
         self.register_buffer("num_batches_tracked", count)
 
@@ -108,7 +114,3 @@ class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images (N, C, H, W)."""
 
     ranks = (4,)
-
-
-def _full(size: int, value: float) -> Tensor:
-    return Tensor(np.full(size, value, np.float32))

@@ -7,9 +7,9 @@ from typing import Any
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.functional.sizes import Size, pair
 from ddp.nn.init import default_weight_and_bias_
-from ddp.nn.layers import empty
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -34,6 +34,8 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -49,8 +51,9 @@ class Conv2d(Module):
         self.dilation = pair(dilation)
         self.groups = groups
         F.check_padding(self.padding, self.stride)
-        self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size))
-        self.register_parameter("bias", Parameter(empty(out_channels)) if bias else None)
+        new = Factory(device, dtype)
+        self.weight = Parameter(new.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.register_parameter("bias", Parameter(new.empty(out_channels)) if bias else None)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: RandomSource | None = None) -> None:

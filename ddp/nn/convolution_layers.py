@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from ddp.nn.convolution import check_groups
+from ddp.nn.factory import Factory
 from ddp.nn.functional.sizes import Size
 from ddp.nn.init import default_weight_and_bias_
-from ddp.nn.layers import empty
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -32,6 +33,7 @@ class _Convolution(Module):
         groups: int,
         bias: bool,
         padding_mode: str,
+        new: Factory,
         generator: RandomSource | None,
     ) -> None:
         check_groups(in_channels, out_channels, groups)
@@ -46,8 +48,8 @@ class _Convolution(Module):
         if self.transposed:
             rows, columns = in_channels, out_channels // groups
         kernel: tuple[int, ...] = self.kernel_size
-        self.weight = Parameter(empty(rows, columns, *kernel))
-        self.register_parameter("bias", Parameter(empty(out_channels)) if bias else None)
+        self.weight = Parameter(new.empty(rows, columns, *kernel))
+        self.register_parameter("bias", Parameter(new.empty(out_channels)) if bias else None)
         self.reset_parameters(generator)
 
     def _tuple(self, size: Size) -> tuple[int, ...]:
@@ -87,6 +89,8 @@ class Conv1d(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -99,7 +103,8 @@ class Conv1d(_Convolution):
         }
         if isinstance(padding, str):
             F.check_padding(padding, (1, self._tuple(stride)[0]))
-        self._build(in_channels, out_channels, sizes, groups, bias, padding_mode, generator)
+        new = Factory(device, dtype)
+        self._build(in_channels, out_channels, sizes, groups, bias, padding_mode, new, generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, L) → (N, out_channels, Lo)."""
@@ -126,6 +131,8 @@ class _ConvTranspose(_Convolution):
         bias: bool = True,
         dilation: Size = 1,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -137,7 +144,8 @@ class _ConvTranspose(_Convolution):
             "dilation": dilation,
             "output_padding": output_padding,
         }
-        self._build(in_channels, out_channels, sizes, groups, bias, padding_mode, generator)
+        new = Factory(device, dtype)
+        self._build(in_channels, out_channels, sizes, groups, bias, padding_mode, new, generator)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """(N, in_channels, ...) → (N, out_channels, ...); `output_size` picks one of the sizes

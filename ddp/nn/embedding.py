@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.functional.embedding import checked_padding_idx, refuse_options
 from ddp.nn.init import normal_
-from ddp.nn.layers import empty
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -29,8 +31,11 @@ class Embedding(Module):
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
-        *,
         _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
         generator: RandomSource | None = None,
     ) -> None:
         super().__init__()
@@ -41,9 +46,10 @@ class Embedding(Module):
             padding_idx = checked_padding_idx(padding_idx, num_embeddings)
         self.padding_idx = padding_idx
         if _weight is not None:
-            self.weight = Parameter(_weight)
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
             return
-        self.weight = Parameter(empty(num_embeddings, embedding_dim))
+        weight = Factory(device, dtype).empty(num_embeddings, embedding_dim)
+        self.weight = Parameter(weight, requires_grad=not _freeze)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: RandomSource | None = None) -> None:
@@ -60,9 +66,7 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
         rows, columns = embeddings.shape
-        layer = cls(rows, columns, padding_idx, _weight=embeddings)
-        layer.weight.requires_grad = not freeze
-        return layer
+        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
 
     def forward(self, input: Tensor) -> Tensor:
         """Integers of any shape → (..., embedding_dim)."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.sampling import draw_uniform
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor
 from ddp.nn.parameter import overwrite
@@ -56,8 +57,7 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: RandomSource | None = None
 ) -> Tensor:
     """Values from U(a, b)."""
-    generator = current_generator() if generator is None else generator
-    return _fill(tensor, generator.uniform(tensor.shape, a, b))
+    return _fill(tensor, draw_uniform(tensor.shape, tensor.dtype, generator, a, b))
 
 
 def normal_(
@@ -65,8 +65,9 @@ def normal_(
 ) -> Tensor:
     """Values from N(mean, std²)."""
     generator = current_generator() if generator is None else generator
-    if math.prod(tensor.shape) < 16:  # rounded once, at the end, as in PyTorch
-        return _fill(tensor, (generator.normal64(tensor.shape) * std + mean).astype(np.float32))
+    if math.prod(tensor.shape) < 16 or tensor.dtype == np.float64:
+        # Rounded once, when it is written, as in PyTorch.
+        return _fill(tensor, generator.normal64(tensor.shape) * std + mean)
     return _fill(tensor, generator.normal(tensor.shape) * np.float32(std) + np.float32(mean))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -24,6 +24,8 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         if isinstance(normalized_shape, int):
@@ -31,9 +33,7 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        shape = self.normalized_shape
-        self.register_parameter("weight", _filled(shape, 1) if elementwise_affine else None)
-        self.register_parameter("bias", _filled(shape, 0) if elementwise_affine and bias else None)
+        _add_affine(self, self.normalized_shape, elementwise_affine, bias, Factory(device, dtype))
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., *normalized_shape) → the same shape."""
@@ -58,6 +58,8 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
@@ -70,8 +72,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.register_parameter("weight", _filled((num_channels,), 1) if affine else None)
-        self.register_parameter("bias", _filled((num_channels,), 0) if affine and bias else None)
+        _add_affine(self, (num_channels,), affine, bias, Factory(device, dtype))
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, num_channels, ...) → the same shape."""
@@ -84,5 +85,9 @@ class GroupNorm(Module):
         )
 
 
-def _filled(shape: tuple[int, ...], value: float) -> Parameter:
-    return Parameter(Tensor(np.full(shape, value, np.float32)))
+def _add_affine(
+    layer: Module, shape: tuple[int, ...], affine: bool, bias: bool, new: Factory
+) -> None:
+    """Register weight 1 and bias 0, or None in the place of what there is not."""
+    layer.register_parameter("weight", Parameter(new.full(shape, 1)) if affine else None)
+    layer.register_parameter("bias", Parameter(new.full(shape, 0)) if affine and bias else None)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.init import default_weight_and_bias_
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
@@ -41,14 +40,17 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in_features))
-        self.register_parameter("bias", Parameter(empty(out_features)) if bias else None)
+        new = Factory(device, dtype)
+        self.weight = Parameter(new.empty(out_features, in_features))
+        self.register_parameter("bias", Parameter(new.empty(out_features)) if bias else None)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: RandomSource | None = None) -> None:
@@ -188,8 +190,3 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
-
-def empty(*shape: int) -> Tensor:
-    """Uninitialised float32 memory for a parameter."""
-    return Tensor(np.empty(shape, np.float32))

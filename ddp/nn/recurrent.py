@@ -19,8 +19,8 @@ from ddp.autograd.ops.join import cat, stack
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.factory import Factory
 from ddp.nn.init import uniform_
-from ddp.nn.layers import empty
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -43,6 +43,8 @@ class _Recurrent(Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -78,7 +80,7 @@ class _Recurrent(Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
-        self._add_parameters()
+        self._add_parameters(Factory(device, dtype))
         self.reset_parameters(generator)
 
     def _check_projection(self, proj_size: int, hidden_size: int) -> None:
@@ -100,7 +102,7 @@ class _Recurrent(Module):
     def _directions(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
 
-    def _add_parameters(self) -> None:
+    def _add_parameters(self, new: Factory) -> None:
         rows = self.gates * self.hidden_size
         for layer in range(self.num_layers):
             width = self._output_size * len(self._directions) if layer else self.input_size
@@ -114,7 +116,7 @@ class _Recurrent(Module):
                 if self.proj_size:
                     shapes["weight_hr"] = (self.proj_size, self.hidden_size)
                 for name, shape in shapes.items():
-                    parameter = Parameter(empty(*shape))
+                    parameter = Parameter(new.empty(*shape))
                     self.register_parameter(f"{name}_l{layer}{direction}", parameter)
 
     def reset_parameters(self, generator: RandomSource | None = None) -> None:

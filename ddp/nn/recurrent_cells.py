@@ -10,8 +10,8 @@ import numpy as np
 from ddp.autograd.ops import recurrent as ops
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
+from ddp.nn.factory import Factory
 from ddp.nn.init import uniform_
-from ddp.nn.layers import empty
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
@@ -28,6 +28,8 @@ class _Cell(Module):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
@@ -36,10 +38,11 @@ class _Cell(Module):
         self.hidden_size = hidden_size
         self.bias = bias
         rows = self.gates * hidden_size
-        self.weight_ih = Parameter(empty(rows, input_size))
-        self.weight_hh = Parameter(empty(rows, hidden_size))
+        new = Factory(device, dtype)
+        self.weight_ih = Parameter(new.empty(rows, input_size))
+        self.weight_hh = Parameter(new.empty(rows, hidden_size))
         for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(rows)) if bias else None)
+            self.register_parameter(name, Parameter(new.empty(rows)) if bias else None)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: RandomSource | None = None) -> None:
@@ -92,12 +95,14 @@ class RNNCell(_Cell):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
         *,
         generator: RandomSource | None = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}")
-        super().__init__(input_size, hidden_size, bias, generator=generator)
+        super().__init__(input_size, hidden_size, bias, device, dtype, generator=generator)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
