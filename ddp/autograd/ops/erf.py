@@ -30,7 +30,7 @@ Q = (
     3.8090753216416995e-05,
 )
 
-BLOCK = 1 << 16  # elements: a block and its temporaries stay in the L2 cache
+BLOCK = 1 << 14  # elements: a block and its temporaries stay in the L2 cache
 
 _exact = np.frompyfunc(math.erf, 1, 1)
 
@@ -56,17 +56,17 @@ def erf_into(x: Array, out: Array) -> None:
     """erf of one block of float32."""
     x = np.clip(x, np.float32(-EDGE), np.float32(EDGE))
     square = x * x
-    numerator = _polynomial(P, square)
-    numerator *= x
-    np.divide(numerator, _polynomial(Q, square), out=out)
+    horner(P, square, out)
+    out *= x
+    out /= horner(Q, square, np.empty_like(x))
     np.clip(out, np.float32(-1), np.float32(1), out=out)
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Horner's rule; coefficients from the constant up."""
-    y = x * np.float32(coefficients[-1])
+def horner(coefficients: tuple[float, ...], x: Array, out: Array) -> Array:
+    """The polynomial with these coefficients, from the constant up, in the precision of x."""
+    np.multiply(x, coefficients[-1], out=out)
     for coefficient in coefficients[-2:0:-1]:
-        y += np.float32(coefficient)
-        y *= x
-    y += np.float32(coefficients[0])
-    return y
+        out += coefficient
+        out *= x
+    out += coefficients[0]
+    return out

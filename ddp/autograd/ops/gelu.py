@@ -10,47 +10,78 @@ import math
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.erf import blocks, erf
+from ddp.autograd.ops.erf import BLOCK, blocks, erf, horner
 from ddp.autograd.tensor import Tensor, wrap
 
 ROOT_HALF = math.sqrt(0.5)
 ROOT_2_OVER_PI = math.sqrt(2 / math.pi)
+DENSITY_AT_ZERO = 1 / math.sqrt(2 * math.pi)
 CUBIC = 0.044715
+
+# Φ(x) = 1 / (1 + exp(x · L(x²))) with L fitted to Φ within 4e-8; beyond ±6.5, Φ is 0 or 1. That
+# is a third of the passes of a rational erf. In float32 Φ is within 1.3e-7, all told.
+MINUS_LOGIT = (
+    -1.595770064553744,
+    -0.0726652924746664,
+    6.418889429364953e-05,
+    0.00011103974369651318,
+    -8.008780626060319e-06,
+    2.70930827558533e-07,
+    -3.6945393795869255e-09,
+)
 
 
 def gelu(input: Tensor) -> Tensor:
     """y = x · Φ(x), Φ being the cumulative distribution of the standard normal."""
     x = np.ascontiguousarray(input.array)
-    y, cumulative = np.empty_like(x), np.empty_like(x)
-    for x_part, normal, y_part in blocks(x, cumulative, y):
-        normal[...] = erf(x_part * x.dtype.type(ROOT_HALF))
-        normal += 1
-        normal *= 0.5
-        np.multiply(x_part, normal, out=y_part)
+    y = np.empty_like(x)
     output = wrap(y)
-    if node := GeluBackward0.record(output, input):
-        node.save(input, cumulative)
+    node = GeluBackward0.record(output, input)
+    slope = y if node is None else np.empty_like(x)
+    scratch = np.empty((2, min(x.size, BLOCK)), x.dtype)
+    with np.errstate(all="ignore"):
+        for x_part, y_part, slope_part in blocks(x, y, slope):
+            square, normal = scratch[:, : x_part.size]
+            np.multiply(x_part, x_part, out=square)
+            cumulative(x_part, square, out=normal)
+            np.multiply(x_part, normal, out=y_part)
+            if node is not None:
+                density_into(square)
+                np.multiply(x_part, square, out=slope_part)
+                slope_part += normal
+    if node is not None:
+        node.save(input, slope)
     return output
 
 
+def cumulative(x: Array, square: Array, out: Array) -> None:
+    """Φ(x) of a block, given x². float64 is exact and slow: it serves gradient checks."""
+    if x.dtype != np.float32:
+        np.add(erf(x * ROOT_HALF), 1, out=out)
+        out *= 0.5
+        return
+    horner(MINUS_LOGIT, square, out)
+    out *= x
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+
+
+def density_into(square: Array) -> None:
+    """φ(x) = exp(-x²/2) / √(2π) in the place of x²."""
+    square *= -0.5
+    np.exp(square, out=square)
+    square *= DENSITY_AT_ZERO
+
+
 class GeluBackward0(Node):
-    """dx = dy · (Φ(x) + x · φ(x)),  φ(x) = exp(-x²/2) / √(2π)."""
+    """dx = dy · (Φ(x) + x · φ(x)), with the factor from the forward pass, which has x² and Φ."""
 
     __slots__ = ()
 
     def backward(self, dy: Array) -> Gradients:
-        x, cumulative = self.saved
-        x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-        dx = np.empty_like(x)
-        for x_part, normal, dy_part, out in blocks(x, cumulative, dy, dx):
-            np.multiply(x_part, x_part, out=out)
-            out *= -0.5
-            np.exp(out, out=out)
-            out *= x_part
-            out *= 1 / math.sqrt(2 * math.pi)
-            out += normal
-            out *= dy_part
-        return (dx,)
+        _, slope = self.saved
+        return (np.multiply(dy, slope),)
 
 
 def gelu_tanh(input: Tensor) -> Tensor:
