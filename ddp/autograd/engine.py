@@ -13,7 +13,6 @@ Rules.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush, heappushpop
 
@@ -31,7 +30,7 @@ from ddp.autograd.hook_calls import (
     run_post_accumulate_hooks,
     run_tensor_hooks,
 )
-from ddp.autograd.node import AccumulateGrad, Array, Node
+from ddp.autograd.node import AccumulateGrad, Array, Node, underway
 from ddp.autograd.second_order import FORMULAS, recorded_gradients
 from ddp.autograd.tensor import Tensor
 
@@ -65,35 +64,27 @@ def walk(
     there, and only the nodes on the way to either run.
     """
     captured = {} if captured is None else captured
-    dependencies = _count_dependencies(root)
+    dependencies = _count_dependencies(root, as_shown=leaves is not None)
     if leaves is not None:
         dependencies = _restrict(dependencies, captured.keys() | leaves)
     formula: Formula | None = _recorded if create_graph else None
     if is_anomaly_enabled():
         formula = guarded(formula or _plain)
     recording = enable_grad() if create_graph else no_grad()
-    outer, _walks.innermost = _walks.innermost, dependencies
+    outer = underway.awaited, underway.arrived
+    underway.awaited = dependencies
     try:
         with recording, np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
             _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
     finally:
-        _walks.innermost = outer
-
-
-class _Walks(threading.local):
-    """The nodes that the walk under way on this thread may run."""
-
-    innermost: dict[Node, int] | None = None
-
-
-_walks = _Walks()
+        underway.awaited, underway.arrived = outer
 
 
 def current_walk() -> dict[Node, int]:
     """The nodes that the walk under way may run: an object of its own for each walk."""
-    if _walks.innermost is None:
+    if underway.awaited is None:
         raise RuntimeError("no backward pass is under way on this thread")
-    return _walks.innermost
+    return underway.awaited
 
 
 def _plain(node: Node, dys: list[Gradient]) -> Gradients:
@@ -120,7 +111,10 @@ def _run(
     """The loop. `dependencies` counts, for every node that may run, the edges that reach it."""
     ready: list[tuple[int, Node, list[Gradient]]] = []  # a heap: recorded last comes first
     arrived: dict[Node, list[Gradient]] = {}
+    restricted = leaves is not None
     plain = formula is None and not captured
+    simple = plain and not restricted
+    underway.arrived = arrived if simple else None
     node: Node = root
     dys = seeds
     while True:
@@ -133,8 +127,10 @@ def _run(
             if target is None:
                 continue
             awaited = dependencies.get(target)
-            if awaited is None:  # not on the way to what is wanted
-                continue
+            if awaited is None:
+                if restricted:
+                    continue  # not on the way to what is wanted
+                awaited = 1  # shown since the edges were counted, see `AddmmBackward0`
             waiting = arrived.pop(target, None) if arrived else None
             if waiting is None:
                 waiting = [None] * target._num_outputs
@@ -147,7 +143,11 @@ def _run(
                 dependencies[target] = awaited - 1
                 arrived[target] = waiting
             elif type(target) is AccumulateGrad:
-                _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
+                leaf = target.variable
+                if simple and target._hooks is None and not leaf._backward_hooks:
+                    _give(leaf, waiting[0], present is None and node.gives_new_arrays)
+                else:
+                    _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
             elif following is None:
                 following, dys_of_following = target, waiting
             else:
@@ -207,6 +207,15 @@ def _apply_formula(
     return gradients
 
 
+def _give(leaf: Tensor, gradient: Array | None, is_new: bool) -> None:
+    """Give a leaf without hooks before it its gradient."""
+    if gradient is None or not leaf._requires_grad:
+        return
+    leaf._accumulate_grad(gradient, is_new)
+    if leaf._post_accumulate_grad_hooks:
+        run_post_accumulate_hooks(leaf._post_accumulate_grad_hooks, leaf)
+
+
 def _serve_leaf(
     node: AccumulateGrad, dys: list[Gradient], captured: Captured, accumulates: bool
 ) -> None:
@@ -232,12 +241,17 @@ def _serve_leaf(
         run_after_hooks(node._hooks.after, (), dys)
 
 
-def _count_dependencies(root: Node) -> dict[Node, int]:
-    """For every node below `root`, how many edges lead to it."""
+def _count_dependencies(root: Node, as_shown: bool) -> dict[Node, int]:
+    """For every node below `root`, how many edges lead to it.
+
+    `as_shown` has every node be there that `next_functions` shows: a hook that looks at the graph
+    can then change nothing in it.
+    """
     dependencies: dict[Node, int] = {root: 0}
     stack = [root]
     while stack:
-        for target, _ in stack.pop().edges:
+        node = stack.pop()
+        for target, _ in node.next_functions if as_shown else node.edges:
             if target is None:
                 continue
             if target in dependencies:

@@ -11,6 +11,7 @@ How an operation is written on top of this stands in `ddp/autograd/ops/__init__.
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -43,6 +44,16 @@ ndarray = np.ndarray
 
 _new = object.__new__
 _sequence = itertools.count(1, 2)  # every other number is free for a node that is shown later
+
+
+class Underway(threading.local):
+    """The walk back that is under way on this thread (`engine.py`)."""
+
+    awaited: dict[Node, int] | None = None  # the nodes it may run → edges not yet walked to them
+    arrived: dict[Node, Any] | None = None  # gradients that wait; None if others may see them
+
+
+underway = Underway()
 
 
 class SavedAttribute:
@@ -174,6 +185,14 @@ class Node:
         """Whether the gradient of the input `index` is wanted."""
         return self.edges[index][0] is not None
 
+    def sink(self, index: int) -> Array | None:
+        """Where `backward` may write the gradient of the input `index`, instead of new memory.
+
+        That is the `grad_buffer` of a leaf that takes this gradient only, as it is; else None.
+        """
+        target = self.edges[index][0]
+        return target._room() if type(target) is AccumulateGrad else None
+
     def save(self, *values: Tensor | Array | None) -> None:
         """Keep arrays for `backward`, which finds them in `self.saved`, in this order.
 
@@ -279,6 +298,21 @@ class AccumulateGrad(Node):
         if dy is not None:
             self.variable._accumulate_grad(dy)
         return ()
+
+    def _room(self) -> Array | None:
+        leaf, arrived = self.variable, underway.arrived
+        if (
+            arrived is None
+            or leaf.grad_buffer is None
+            or leaf._grad is not None
+            or leaf._backward_hooks
+            or self._hooks is not None
+            or self in arrived
+            or underway.awaited is None
+            or underway.awaited.get(self) != 1
+        ):
+            return None
+        return leaf.grad_buffer
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ddp.autograd.ops.linear import addmm
+from ddp.autograd.node import Array
+from ddp.autograd.ops import linear as ops
 from ddp.autograd.ops.shape import unsafe_view
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.losses import dtype_name
@@ -13,6 +14,8 @@ from ddp.nn.functional.sizes import by
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weightᵀ + bias: (..., K), (M, K), (M,) → (..., M)."""
+    if bias is not None and _fits(input.array, weight.array, bias.array):
+        return ops.linear(input, weight, bias)
     if input.ndim == 0 or weight.ndim == 0:
         raise RuntimeError(
             f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and "
@@ -38,7 +41,19 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         rows_of = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
         rows_out = linear(rows_of, weight, bias)
         return unsafe_view(rows_out, (*input.shape[:-1], weight.shape[0]))
-    return input.mm(weight.t()) if bias is None else addmm(bias, input, weight.t())
+    return input.mm(weight.t()) if bias is None else ops.linear(input, weight, bias)
+
+
+def _fits(x: Array, w: Array, b: Array) -> bool:
+    """Whether these are rows, a matrix and a bias of one dtype: as nearly always."""
+    return (
+        x.ndim == 2
+        and w.ndim == 2
+        and x.shape[1] == w.shape[1]
+        and b.shape == w.shape[:1]
+        and x.dtype is w.dtype
+        and x.dtype is b.dtype
+    )
 
 
 def _products(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
