@@ -31,11 +31,11 @@ from ddp.optim.adam import AdamW
 from ddp.optim.optimizer import Optimizer
 from ddp.optim.sgd import SGD
 from ddp.parallel.buffers import BufferAverage
-from ddp.parallel.flat import Array, aligned_zeros, move_into
+from ddp.parallel.flat import move_into
 from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer
-from ddp.train import sums_of_squares
+from ddp.parallel.shared import open_gradient_arena
 
 LIMIT_S = 60.0
 CLIP_EPS = 1e-6  # as in clip_grad_norm_
@@ -86,14 +86,15 @@ class Service:
         parameters = [parameter for _, parameter in named]
         # Gradients become ready from the last layer to the first.
         order = range(len(parameters))[::-1]
-        placed, total = lay_out([parameter.numel() for parameter in parameters], order)
+        placed, _ = lay_out([parameter.numel() for parameter in parameters], order)
         defaults = Cluster()
         buckets = plan_buckets(placed, defaults.first_bucket_bytes, defaults.bucket_bytes)
-        flat = aligned_zeros(total)
-        move_into(flat, placed, parameters)
         size = self._comm.size
+        arena = open_gradient_arena(self._comm, buckets, size, LIMIT_S)
+        flat = arena.common.view(np.float32)
+        move_into(flat, placed, parameters)
         self._buffers = BufferAverage(self._model, self._comm, size)
-        self._reducer = Reducer(names, parameters, buckets, self._comm, size)
+        self._reducer = Reducer(names, parameters, buckets, self._comm, size, arena)
         self._optimizer = ShardedOptimizer(
             names,
             parameters,
@@ -101,6 +102,7 @@ class Service:
             buckets,
             self._comm,
             lambda tensors: make_optimizer(self._workload, tensors),
+            arena,
         )
 
     def _join(self, addresses: list[str]) -> Communicator:
@@ -113,7 +115,7 @@ class Service:
 
     def step(self) -> Tensor:
         inputs, targets = next(self._batches)
-        self._reducer.begin_step()
+        self._reducer.begin_step(LIMIT_S)
         self._buffers.begin_step()
         self._reducer.begin_shard(self._rank)
         self._buffers.restore()
@@ -125,19 +127,17 @@ class Service:
         self._reducer.end_shard()
         slices = self._reducer.reduce(LIMIT_S)
         self._buffers.finish_exchange(LIMIT_S)
-        clip = self._clip_coefficient(slices)
+        clip = self._clip_coefficient()
         self._optimizer.step(slices, self._workload.lr, clip, frozenset())
-        for work in self._optimizer.gather():
-            work.wait(LIMIT_S)
+        self._optimizer.gather(LIMIT_S)
         self._buffers.settle(True)
         return loss
 
-    def _clip_coefficient(self, slices: Sequence[Array]) -> float:
+    def _clip_coefficient(self) -> float:
         """As the coordinator's (workers.verdict), from what all ranks tell one another."""
         if self._workload.clip is None:
             return 1.0
-        mine = sums_of_squares(self._reducer.owned, slices)
-        total = np.array([math.fsum(mine.tolist())])
+        total = np.array([math.fsum(self._reducer.sums_of_squares)])
         others = [np.zeros(1) for _ in range(self._comm.size)]
         receive = [[] if r == self._comm.rank else [array] for r, array in enumerate(others)]
         self._comm.all_gather([total], receive).wait(LIMIT_S)

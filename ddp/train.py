@@ -13,7 +13,7 @@ a crash, gives the same bits. Who orders the steps, and in which process, is not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from time import perf_counter
 
 import msgspec
@@ -30,11 +30,12 @@ from ddp.data.order import batch_indices, steps_per_epoch
 from ddp.data.prefetch import ReadAhead
 from ddp.errors import ConfigError
 from ddp.parallel.buffers import BufferAverage
-from ddp.parallel.flat import Array, aligned_zeros, move_into, require_float32
-from ddp.parallel.layout import BLOCK, Segment, lay_out, plan_buckets
+from ddp.parallel.flat import Array, aligned_zeros, move_into, point_into, require_float32
+from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import NonFinite, Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
 from ddp.parallel.shards import shard_range, shard_samples
+from ddp.parallel.shared import MOVED, open_gradient_arena
 from ddp.probe import ready_order
 
 
@@ -95,43 +96,68 @@ class Replica:
         self._flat = aligned_zeros(total)
         move_into(self._flat, self._placed, self._parameters)
         self._buffers = BufferAverage(self.model, comm, config.train.shards)
-        self._reducer = Reducer(
-            self._names, self._parameters, self._buckets, comm, config.train.shards
-        )
+        self._reducer: Reducer | None = None  # from the first step on
+        self.note = ""
         self._optimizer = ShardedOptimizer(
             self._names, self._parameters, self._flat, self._buckets, comm, make_optimizer(config)
         )
         self._slices: list[Array] = []
 
+    def _meet(self) -> Reducer:
+        """Share memory with the ranks of this host; collective, so not before all are ready.
+
+        The parameters, equal on all ranks, move into the one copy that all neighbours use. `note`
+        says for people what could not be shared, if this rank is the one to say it.
+        """
+        shards, cluster = self._config.train.shards, self._config.cluster
+        assert shards is not None
+        arena = open_gradient_arena(
+            self._comm, self._buckets, shards, self._limit_s, share=cluster.shared_memory == "auto"
+        )
+        self.note = arena.note
+        flat = arena.common.view(np.float32)
+        if arena.leads:
+            np.copyto(flat, self._flat)
+        arena.barrier(len(self._buckets) + MOVED, 1, self._limit_s)
+        self._flat = flat
+        point_into(flat, self._placed, self._parameters)
+        self._optimizer.move(flat, arena)
+        return Reducer(self._names, self._parameters, self._buckets, self._comm, shards, arena)
+
     # -- a step ---------------------------------------------------------------------------------
 
     def compute(self, step: int) -> StepResult:
         """Compute this rank's shards of `step` and reduce its slices; nothing is changed yet."""
+        if self._reducer is None:
+            self._reducer = self._meet()
         self.model.train()
         batch = self._batch(step)
         self._clock = dict.fromkeys(("forward", "backward", "waiting"), 0.0)
         self._first_bad_loss: NonFinite | None = None
-        self._reducer.begin_step()
+        self._reducer.begin_step(self._limit_s)
         self._buffers.begin_step()
         with np.errstate(all="ignore"):  # as PyTorch: what is not finite is found and reported
-            results = [self._compute_shard(step, s, batch) for s in range(*self._shards)]
-
-        start = perf_counter()
-        self._slices = self._reducer.reduce(self._limit_s)
+            results = [
+                self._compute_shard(self._reducer, step, s, batch) for s in range(*self._shards)
+            ]
+            start = perf_counter()
+            self._slices = self._reducer.reduce(self._limit_s)
         self._buffers.finish_exchange(self._limit_s)
         self._clock["waiting"] = perf_counter() - start
         return StepResult(
             shards=tuple(result for result in results if result is not None),
-            sums_of_squares=sums_of_squares(self._reducer.owned, self._slices),
+            sums_of_squares=np.array(self._reducer.sums_of_squares, np.float64),
             unused=tuple(n for n, used in enumerate(self._reducer.used) if not used),
             non_finite=earliest(self._first_bad_loss, self._reducer.non_finite),
             seconds=Seconds(**self._clock),
         )
 
-    def _compute_shard(self, step: int, shard: int, batch: Array) -> ShardResult | None:
+    def _compute_shard(
+        self, reducer: Reducer, step: int, shard: int, batch: Array
+    ) -> ShardResult | None:
         """Forward and backward of one shard; None when a ragged batch leaves it empty."""
         mine = self._part(batch, shard)
-        self._reducer.begin_shard(shard)
+        reducer.begin_shard(shard)
         self._buffers.restore()
         result, loss = None, None
         start = perf_counter()
@@ -152,7 +178,7 @@ class Replica:
             # The gradient of (sum of the shard's losses) / (samples in the global batch).
             weight = np.full(loss.shape, len(mine) / len(batch), np.float32)
             loss.backward(Tensor(weight))
-        self._reducer.end_shard()
+        reducer.end_shard()
         self._clock["forward"] += middle - start
         self._clock["backward"] += perf_counter() - middle
         return result
@@ -166,8 +192,7 @@ class Replica:
         start = perf_counter()
         if apply:
             self._optimizer.step(self._slices, lr, clip, frozenset(unused))
-            for work in self._optimizer.gather():
-                work.wait(self._limit_s)
+            self._optimizer.gather(self._limit_s)
         self._buffers.settle(apply)
         seconds = perf_counter() - start
         self._ahead.settle()  # between steps nobody reads: an evaluation has the files to itself
@@ -227,28 +252,6 @@ class Replica:
         for name, array in mine.items():
             np.copyto(array, model[name])
         self._optimizer.load_state(optimizer)
-
-
-def sums_of_squares(
-    owned: Iterable[tuple[Segment, ...]], slices: Iterable[Array]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The sum of squares of every owned block, in float64.
-
-    Each is a float32 dot product over a fixed block, so it has the same bits whoever computes
-    it; where that overflows it is taken again in float64.
-    """
-    values = []
-    for blocks, gradient in zip(owned, slices, strict=True):
-        for block in blocks:
-            start = block.flat - blocks[0].flat
-            piece = gradient[start : start + block.size]
-            assert piece.size <= BLOCK
-            value = float(np.dot(piece, piece))
-            if not np.isfinite(value):
-                wide = piece.astype(np.float64)
-                value = float(np.dot(wide, wide))
-            values.append(value)
-    return np.array(values, np.float64)
 
 
 def earliest(loss: NonFinite | None, gradient: NonFinite | None) -> NonFinite | None:

@@ -169,7 +169,8 @@ REFUSALS = [
     (
         "cluster.zzz=1",
         "unknown key 'cluster.zzz' (expected one of workers, heartbeat_s, heartbeat_timeout_s, "
-        "join_timeout_s, exchange_timeout_s, first_bucket_bytes, bucket_bytes, allow_other_kernel)",
+        "join_timeout_s, exchange_timeout_s, first_bucket_bytes, bucket_bytes, shared_memory, "
+        "allow_other_kernel)",
     ),
     (
         "optimizer.amsgrad=true",

@@ -25,9 +25,8 @@ from ddp.nn.layers import Linear, ReLU
 from ddp.nn.loss_layers import CrossEntropyLoss, MSELoss
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
-from ddp.parallel.layout import BLOCK, Segment
 from ddp.parallel.reducer import NonFinite
-from ddp.train import Replica, earliest, sums_of_squares
+from ddp.train import Replica, earliest
 from tests.helpers.tasks import PartlyUsed, blobs, network, tables
 from tests.helpers.worlds import run_world
 
@@ -377,34 +376,6 @@ def test_a_state_of_another_model_is_refused_by_name() -> None:
 
 
 # -- the pieces ---------------------------------------------------------------------------------
-
-
-def segments(*sizes: int) -> tuple[Segment, ...]:
-    ends = np.cumsum(sizes)
-    return tuple(
-        Segment(0, int(e) - s, int(e), int(e) - s) for s, e in zip(sizes, ends, strict=True)
-    )
-
-
-def test_squares_are_summed_by_block_in_float64() -> None:
-    gradient = np.random.default_rng(0).normal(size=BLOCK + 100).astype(np.float32)
-    sums = sums_of_squares([segments(BLOCK, 100), ()], [gradient, gradient[:0]])
-    assert sums.dtype == np.float64
-    wide = gradient.astype(np.float64) ** 2
-    np.testing.assert_allclose(sums, [wide[:BLOCK].sum(), wide[BLOCK:].sum()], rtol=1e-6)
-
-
-def test_squares_that_overflow_float32_are_summed_again_in_float64() -> None:
-    gradient = np.full(3, 1e30, np.float32)
-    with np.errstate(over="ignore"):
-        (total,) = sums_of_squares([segments(3)], [gradient])
-    assert total == pytest.approx(3e60)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_squares_of_what_is_not_finite_are_not_finite(value: float) -> None:
-    (total,) = sums_of_squares([segments(2)], [np.array([1, value], np.float32)])
-    assert not np.isfinite(total)
 
 
 def one_rank(comm: Communicator, conf: Config) -> tuple[list[float], State]:

@@ -75,6 +75,13 @@ class Communicator(ABC):
         if self._cancelled is None:
             self._cancelled = error
 
+    def failure(self, ranks: Iterable[int]) -> Exception | None:
+        """Why a wait for one of `ranks` is in vain, as far as it is known; never blocks.
+
+        For those who wait for a rank by other means than an exchange (ddp.comm.arena).
+        """
+        return self._cancelled
+
     def all_gather(self, send: Arrays, receive: Sequence[Arrays]) -> Work:
         """Send the arrays `send` to every other rank; fill `receive[r]` with those of rank r."""
         others: list[Arrays] = [() if r == self.rank else send for r in range(self.size)]

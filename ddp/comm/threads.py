@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class _World:
         self.waiting: dict[Key, _End] = {}
         self.departed: dict[int, str] = {}
         self.letters: list[queue.SimpleQueue[Letter]] = [queue.SimpleQueue() for _ in range(size)]
+
+    def loss(self, ranks: Iterable[int]) -> PeerLost | None:
+        """What to raise if one of the ranks has left."""
+        lost = sorted(set(ranks) & self.departed.keys())
+        return PeerLost(lost[0], self.departed[lost[0]]) if lost else None
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,9 @@ class ThreadsCommunicator(Communicator):
         with self._world.changed:
             super().cancel(error)
             self._world.changed.notify_all()
+
+    def failure(self, ranks: Iterable[int]) -> Exception | None:
+        return self._cancelled or self._world.loss(ranks)
 
     def cancelled(self) -> CommError | None:
         """What `cancel` was given, if it was called."""
@@ -157,12 +165,7 @@ class ThreadsWork:
         return not self.open or self._error() is not None
 
     def _error(self) -> Exception | None:
-        lost = sorted(self._awaited() & self._world.departed.keys())
-        return (
-            self._communicator.cancelled()
-            or self.error
-            or (PeerLost(lost[0], self._world.departed[lost[0]]) if lost else None)
-        )
+        return self._communicator.cancelled() or self.error or self._world.loss(self._awaited())
 
     def _awaited(self) -> set[int]:
         return {rank for key in self.open for rank in key[:2]} - {self.rank}

@@ -192,6 +192,10 @@ class ZeroMQCommunicator(Communicator):
         """What `cancel` was given, if it was called."""
         return self._cancelled
 
+    def failure(self, ranks: Iterable[int]) -> Exception | None:
+        self.drain(0)
+        return self._cancelled or self.loss(ranks)
+
     def loss(self, ranks: Iterable[int]) -> Exception | None:
         """Why nothing more can come from one of the `ranks`, if so."""
         return self._failure or next(filter(None, (self._peers[r].lost() for r in ranks)), None)

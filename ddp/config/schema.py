@@ -11,7 +11,7 @@ factory exists (imports.py): a worker without the user's code can still read a c
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, structs
 
@@ -250,6 +250,8 @@ class Cluster(Section, frozen=True, kw_only=True):
     exchange_timeout_s: Positive = 600.0  # for one exchange or one step
     first_bucket_bytes: Count = 1 << 20  # 1 MiB and 25 MiB are PyTorch's defaults
     bucket_bytes: Count = 25 << 20
+    # Whether workers on one host share memory; where they cannot, "auto" does without.
+    shared_memory: Literal["auto", "off"] = "auto"
     # Accept a worker whose BLAS uses another CPU kernel: the bits may then differ between workers.
     allow_other_kernel: bool = False
 

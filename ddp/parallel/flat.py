@@ -27,9 +27,19 @@ def move_into(flat: Array, placed: Sequence[Segment], parameters: Sequence[Tenso
     """Copy every parameter to its place in `flat`; from now on it is a view of that place."""
     for segment in placed:
         parameter = parameters[segment.parameter]
-        view = flat[segment.flat : segment.flat_stop].reshape(parameter.shape)
-        np.copyto(view, parameter.array)
-        parameter.data = Tensor(view)
+        np.copyto(_place(flat, segment, parameter), parameter.array)
+    point_into(flat, placed, parameters)
+
+
+def point_into(flat: Array, placed: Sequence[Segment], parameters: Sequence[Tensor]) -> None:
+    """Make every parameter a view of its place in `flat`, which has its values already."""
+    for segment in placed:
+        parameter = parameters[segment.parameter]
+        parameter.data = Tensor(_place(flat, segment, parameter))
+
+
+def _place(flat: Array, segment: Segment, parameter: Tensor) -> Array:
+    return flat[segment.flat : segment.flat_stop].reshape(parameter.shape)
 
 
 def require_float32(names: Sequence[str], parameters: Sequence[Tensor]) -> None:
@@ -50,11 +60,9 @@ class GradientBuffer:
 
     __slots__ = ("flat", "views")
 
-    def __init__(self, bucket: Bucket, shapes: Sequence[tuple[int, ...]]) -> None:
-        self.flat = aligned_zeros(bucket.size)
+    def __init__(self, bucket: Bucket, shapes: Sequence[tuple[int, ...]], flat: Array) -> None:
+        self.flat = flat
         self.views = [
-            self.flat[s.flat - bucket.start : s.flat_stop - bucket.start].reshape(
-                shapes[s.parameter]
-            )
+            flat[s.flat - bucket.start : s.flat_stop - bucket.start].reshape(shapes[s.parameter])
             for s in bucket.segments
         ]

@@ -1,15 +1,8 @@
 """Hooks fill buckets, buckets join the reduction tree, and exchanges start while backward runs.
 
-A bucket's life within one step, as `Lane`:
-
-    filling   a shard's backward writes gradients straight into the lane's buffer
-    full      every parameter's gradient of this shard is there: the buffer joins the tree
-              (and the lane is filling again, for the next shard, with another buffer)
-    sent      last shard: the partial sums are on their way to the ranks that own the slices
-    reduced   the parts of all ranks have been added in tree order: this rank's slice is final
-
-Exchanges start in bucket order on every rank, whatever order the gradients arrive in (a bucket
-that is full early waits for lower ones), so all ranks start the same sequence of exchanges.
+What becomes of a bucket stands in `ddp.parallel.lane`. Exchanges start in bucket order on every
+rank, whatever order the gradients arrive in (a bucket that is full early waits for lower ones), so
+all ranks start the same sequence of exchanges.
 """
 
 from __future__ import annotations
@@ -20,11 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.comm.communicator import Arrays, Communicator, Work
+from ddp.comm.arena import Arena
+from ddp.comm.communicator import Communicator
 from ddp.errors import LocalProtocolError
-from ddp.parallel.flat import Array, GradientBuffer
-from ddp.parallel.layout import Bucket, Segment, extent, slice_bucket
-from ddp.parallel.shards import Node, TreeSum, cover, shard_range
+from ddp.parallel.flat import Array
+from ddp.parallel.lane import Lane
+from ddp.parallel.layout import Bucket, Segment
+from ddp.parallel.shards import shard_range
+from ddp.parallel.shared import REDUCED, open_gradient_arena
 
 
 class NonFinite(NamedTuple):
@@ -32,92 +28,6 @@ class NonFinite(NamedTuple):
 
     shard: int
     where: str  # "the loss", or "the gradient of fc.weight"
-
-
-class Lane:
-    """One bucket on its way through a step: buffers, partial sums, the exchange."""
-
-    def __init__(
-        self, bucket: Bucket, shapes: Sequence[tuple[int, ...]], comm: Communicator, shards: int
-    ) -> None:
-        self.bucket = bucket
-        self.owned = slice_bucket(bucket, comm.size)
-        self._cuts = [extent(owned, bucket) for owned in self.owned]
-        self._covers = [
-            cover(shard_range(rank, comm.size, shards), shards) for rank in range(comm.size)
-        ]
-        self._shapes = shapes
-        self._comm = comm
-        self._shards = shards
-        self._spare: list[GradientBuffer] = []
-        self._received: list[list[Array]] = self._receive_buffers()
-        self.filling = self._take()
-        self.pending: set[int] = set()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._tree: TreeSum[GradientBuffer] = TreeSum(self._shards, self._add)
-        self._work: Work | None = None
-
-    def _receive_buffers(self) -> list[list[Array]]:
-        """For every other rank, room for its partial sums of the slice that is ours."""
-        mine = self._cuts[self._comm.rank]
-        size = mine.stop - mine.start
-        return [
-            []
-            if rank == self._comm.rank or not size
-            else [np.empty(size, np.float32) for _ in nodes]
-            for rank, nodes in enumerate(self._covers)
-        ]
-
-    def _take(self) -> GradientBuffer:
-        return self._spare.pop() if self._spare else GradientBuffer(self.bucket, self._shapes)
-
-    def _add(self, left: GradientBuffer, right: GradientBuffer) -> GradientBuffer:
-        left.flat += right.flat
-        self._spare.append(right)
-        return left
-
-    def begin_step(self) -> None:
-        self._spare.extend(self._tree.values)
-        self._reset()
-
-    def begin_shard(self) -> None:
-        self.pending = {segment.parameter for segment in self.bucket.segments}
-
-    def close_shard(self, shard: int) -> None:
-        """Every gradient of `shard` is in: add it to the tree and make room for the next."""
-        self._tree.push(Node(shard, shard + 1), self.filling)
-        self.filling = self._take()
-
-    def start_exchange(self) -> None:
-        """Send each rank our partial sums of its slice."""
-        rank = self._comm.rank
-        send: list[Arrays] = [
-            () if peer == rank or cut.start == cut.stop else self._parts(cut)
-            for peer, cut in enumerate(self._cuts)
-        ]
-        self._work = self._comm.all_to_all(send, self._received)
-
-    def _parts(self, cut: slice) -> list[Array]:
-        return [partial_sum.flat[cut] for partial_sum in self._tree.values]
-
-    def reduce(self, timeout_s: float) -> Array:
-        """Wait for the exchange and add all parts in tree order: this rank's slice of the sum."""
-        assert self._work is not None, "reduce before start_exchange"
-        self._work.wait(timeout_s)
-        mine = self._parts(self._cuts[self._comm.rank])
-        total: TreeSum[Array] = TreeSum(self._shards, _add_in_place)
-        for rank, nodes in enumerate(self._covers):
-            values = mine if rank == self._comm.rank else self._received[rank]
-            for node, value in zip(nodes, values, strict=False):
-                total.push(node, value)
-        return total.total() if mine[0].size else mine[0]
-
-
-def _add_in_place(left: Array, right: Array) -> Array:
-    left += right
-    return left
 
 
 class Reducer:
@@ -135,13 +45,16 @@ class Reducer:
         buckets: Sequence[Bucket],
         comm: Communicator,
         shards: int,
+        arena: Arena | None = None,
     ) -> None:
+        """Without an `arena` (see `open_gradient_arena`) the gradients lie in private memory."""
         self._names = names
         self._parameters = parameters
         self._rank = comm.rank
         self._range = shard_range(comm.rank, comm.size, shards)
         shapes = [parameter.shape for parameter in parameters]
-        self.lanes = [Lane(bucket, shapes, comm, shards) for bucket in buckets]
+        self._arena = arena or open_gradient_arena(comm, buckets, shards, share=False)
+        self.lanes = [Lane(bucket, shapes, comm, shards, self._arena) for bucket in buckets]
         self._place: dict[int, tuple[Lane, int, int]] = {}  # id -> lane, place in it, number
         for lane in self.lanes:
             for place, segment in enumerate(lane.bucket.segments):
@@ -151,17 +64,23 @@ class Reducer:
             parameter.register_post_accumulate_grad_hook(self._on_gradient)
             for parameter in parameters
         ]
+        self._reduced = len(buckets) + REDUCED
+        self._step = 0
         self._shard: int | None = None
         self._next_to_send = 0
         self.used = [False] * len(parameters)
         self.non_finite: NonFinite | None = None
+        self.sums_of_squares: list[float] = []  # of this rank's blocks, after `reduce`
 
     @property
     def owned(self) -> list[tuple[Segment, ...]]:
         """This rank's blocks, bucket by bucket."""
         return [lane.owned[self._rank] for lane in self.lanes]
 
-    def begin_step(self) -> None:
+    def begin_step(self, timeout_s: float) -> None:
+        """Take possession of the buffers again, when all neighbours have left the last `reduce`."""
+        self._arena.wait(self._reduced, self._step, timeout_s)
+        self._step += 1
         self._next_to_send = 0
         self.used = [False] * len(self._parameters)
         self.non_finite = None
@@ -217,7 +136,7 @@ class Reducer:
         lane.close_shard(shard)
         if shard == self._range.hi - 1:
             while self._next_to_send < len(self.lanes) and self._is_full(self._next_to_send):
-                self.lanes[self._next_to_send].start_exchange()
+                self.lanes[self._next_to_send].start_exchange(self._step)
                 self._next_to_send += 1
 
     def _is_full(self, index: int) -> bool:
@@ -239,7 +158,14 @@ class Reducer:
 
     def reduce(self, timeout_s: float) -> list[Array]:
         """This rank's slice of every bucket, summed over all shards. Each wait is limited."""
-        return [lane.reduce(timeout_s) for lane in self.lanes]
+        slices = []
+        self.sums_of_squares = []
+        for lane in self.lanes:
+            gradient, squares = lane.reduce(self._step, timeout_s)
+            slices.append(gradient)
+            self.sums_of_squares += squares
+        self._arena.publish(self._reduced, self._step)
+        return slices
 
     def close(self) -> None:
         """Take the hooks off the parameters."""

@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.comm.communicator import Communicator, Work
+from ddp.comm.arena import Arena, Ranks
+from ddp.comm.communicator import Arrays, Communicator
 from ddp.errors import CheckpointError
 from ddp.optim.optimizer import Optimizer
-from ddp.parallel.flat import Array, aligned_zeros
+from ddp.parallel.flat import Array
 from ddp.parallel.layout import Bucket, Segment, extent, join_blocks, slice_bucket
+from ddp.parallel.shared import UPDATED
 
 MakeOptimizer = Callable[[Sequence[Tensor]], Optimizer]
 
@@ -49,33 +51,42 @@ class ShardedOptimizer:
         buckets: Sequence[Bucket],
         comm: Communicator,
         make_optimizer: MakeOptimizer,
+        arena: Arena | None = None,
     ) -> None:
+        """`flat` holds the parameters: with an `arena`, the one copy that neighbours share."""
         self._names = names
         self._shapes = [parameter.shape for parameter in parameters]
-        self._flat = flat
         self._comm = comm
         self._buckets = buckets
+        self._updates = 0
         self._owned = [slice_bucket(bucket, comm.size) for bucket in buckets]
-        self._gradients = [aligned_zeros(self._size(bucket)) for bucket in buckets]
-        self._segments: list[tuple[Segment, Tensor, Array]] = []
-        for bucket, gradient in zip(buckets, self._gradients, strict=True):
-            self._segments += self._make_segments(bucket, gradient)
-        self.inner = make_optimizer([tensor for _, tensor, _ in self._segments] or [_nothing()])
+        self._segments: list[tuple[Segment, Tensor]] = [
+            (segment, Tensor(np.empty(0, np.float32)))
+            for owned in self._owned
+            for segment in join_blocks(owned[comm.rank])
+        ]
+        self.move(flat, arena)
+        self.inner = make_optimizer([tensor for _, tensor in self._segments] or [_nothing()])
+        self._slices: Sequence[Array] = ()
+        self._gradients: list[Tensor] = []
 
-    def _size(self, bucket: Bucket) -> int:
-        cut = extent(self._owned[bucket.index][self._comm.rank], bucket)
-        return cut.stop - cut.start
-
-    def _make_segments(
-        self, bucket: Bucket, gradient: Array
-    ) -> Iterator[tuple[Segment, Tensor, Array]]:
-        blocks = self._owned[bucket.index][self._comm.rank]
-        for segment in join_blocks(blocks):
-            lo = segment.flat - blocks[0].flat
+    def move(self, flat: Array, arena: Arena | None) -> None:
+        """From now on the parameters are those in `flat`, which has the same values."""
+        self._arena = arena
+        for segment, tensor in self._segments:
             # A scalar stays one, so that its state has the shape it will be loaded with.
             shape = (segment.size,) if self._shapes[segment.parameter] else ()
-            tensor = Tensor(self._flat[segment.flat : segment.flat_stop].reshape(shape))
-            yield segment, tensor, gradient[lo : lo + segment.size].reshape(shape)
+            tensor.data = Tensor(flat[segment.flat : segment.flat_stop].reshape(shape))
+        hosts = [(rank,) for rank in range(self._comm.size)] if arena is None else arena.hosts
+        self._exchanges = [
+            plan_gather(self._comm.rank, hosts, self._parts_of(flat, bucket))
+            for bucket in self._buckets
+        ]
+
+    def _parts_of(self, flat: Array, bucket: Bucket) -> list[Array]:
+        """Each rank's slice of the parameters of a bucket."""
+        memory = flat[bucket.start : bucket.stop]
+        return [memory[extent(blocks, bucket)] for blocks in self._owned[bucket.index]]
 
     def step(
         self, slices: Sequence[Array], lr: float, clip: float, unused: Collection[int]
@@ -83,33 +94,53 @@ class ShardedOptimizer:
         """Update this rank's slices of the parameters.
 
         `slices` holds the reduced gradient of this rank's slice of every bucket; `clip` is the
-        coefficient all gradients are multiplied with; parameters numbered in `unused` got no
+        coefficient they are multiplied with, in place; parameters numbered in `unused` got no
         gradient on any rank and are passed over, as PyTorch does with `grad is None`.
         """
-        for gradient, reduced in zip(self._gradients, slices, strict=True):
-            np.multiply(reduced, np.float32(clip), out=gradient)
-        for segment, tensor, view in self._segments:
-            tensor.grad = None if segment.parameter in unused else Tensor(view)
+        if clip != 1.0:
+            for memory in slices:
+                np.multiply(memory, np.float32(clip), out=memory)
+        if slices is not self._slices:
+            self._slices, self._gradients = slices, list(self._views(slices))
+        for (segment, tensor), gradient in zip(self._segments, self._gradients, strict=True):
+            tensor.grad = None if segment.parameter in unused else gradient
         for group in self.inner.param_groups:
             group["lr"] = lr
         self.inner.step()
 
-    def gather(self) -> list[Work]:
-        """Send our updated slices to every rank, and receive theirs in place."""
-        works = []
-        for bucket, owned in zip(self._buckets, self._owned, strict=True):
-            memory = self._flat[bucket.start : bucket.stop]
-            slices = [memory[extent(blocks, bucket)] for blocks in owned]
-            mine = [s for s in slices[self._comm.rank : self._comm.rank + 1] if s.size]
-            theirs = [
-                [s] if s.size and rank != self._comm.rank else [] for rank, s in enumerate(slices)
-            ]
-            works.append(self._comm.all_gather(mine, theirs))
-        return works
+    def _views(self, slices: Sequence[Array]) -> Iterator[Tensor]:
+        """The segments' gradients, where they lie in the slices."""
+        for owned, gradient in zip(self._owned, slices, strict=True):
+            blocks = owned[self._comm.rank]
+            for segment in join_blocks(blocks):
+                lo = segment.flat - blocks[0].flat
+                shape = (segment.size,) if self._shapes[segment.parameter] else ()
+                yield Tensor(gradient[lo : lo + segment.size].reshape(shape))
+
+    def gather(self, timeout_s: float) -> None:
+        """Return when every rank has the updated parameters. Each wait is limited.
+
+        Neighbours see each other's slices as soon as they are written; a slice crosses to another
+        host once, to one rank of it.
+        """
+        works = [
+            self._comm.all_to_all(send, receive)
+            for send, receive in self._exchanges
+            if any(send) or any(receive)
+        ]
+        for work in works:
+            work.wait(timeout_s)
+        if self._arena is not None:
+            self._updates += 1
+            self._arena.barrier(self._channel, self._updates, timeout_s)
+
+    @property
+    def _channel(self) -> int:
+        return len(self._buckets) + UPDATED
 
     def state_parts(self) -> Iterator[StatePart]:
         """This rank's part of the optimizer's state, as copies."""
-        for segment, tensor, _ in self._segments:
+        for segment, tensor in self._segments:
             for key, value in self.inner.state.get(tensor, {}).items():
                 name = f"{self._names[segment.parameter]}/{key}"
                 if value.array.ndim:
@@ -129,12 +160,34 @@ class ShardedOptimizer:
             raise CheckpointError(
                 f"the optimizer state is of a parameter the model does not have: {min(strangers)!r}"
             )
-        for segment, tensor, _ in self._segments:
+        for segment, tensor in self._segments:
             state = by_parameter.get(self._names[segment.parameter])
             if state is not None:
                 self.inner.state[tensor] = {
                     key: Tensor(_part_of(array, segment)) for key, array in state.items()
                 }
+
+
+def plan_gather(
+    rank: int, hosts: Sequence[Ranks], parts: Sequence[Array]
+) -> tuple[list[Arrays], list[Arrays]]:
+    """What `rank` sends to each rank, and receives in place, so that every host has all `parts`.
+
+    The n-th rank of a host sends its part to the n-th of every other host, modulo their number.
+    """
+    send: list[Arrays] = [()] * len(parts)
+    receive: list[Arrays] = [()] * len(parts)
+    for source, part in enumerate(parts):
+        home = next(host for host in hosts if source in host)
+        for host in hosts:
+            target = host[home.index(source) % len(host)]
+            if host is home or not part.size:
+                continue
+            if source == rank:
+                send[target] = [part]
+            if target == rank:
+                receive[source] = [part]
+    return send, receive
 
 
 def _part_of(array: Array, segment: Segment) -> Array:

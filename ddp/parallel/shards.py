@@ -116,3 +116,57 @@ def cover(part: Node, shards: int) -> tuple[Node, ...]:
     for shard in range(part.lo, part.hi):
         tree.push(Node(shard, shard + 1), None)
     return tuple(tree.nodes)
+
+
+class BufferPlan(NamedTuple):
+    """The gradient buffers of a worker: how many, and which hold its cover in the end."""
+
+    needed: int
+    cover: tuple[int, ...]
+
+
+class BufferSum:
+    """The tree sum of one worker's shards in as few numbered buffers as it takes.
+
+    `take` says which buffer the next shard fills, `push` that it is full; `add(left, right)` adds
+    two buffers into the left one. Which buffer is used when depends on the shards alone, so every
+    worker knows where the others' partial sums lie.
+    """
+
+    def __init__(self, shards: int, add: Callable[[int, int], None]) -> None:
+        self._tree: TreeSum[int] = TreeSum(shards, self._add)
+        self._add_buffers = add
+        self._free: list[int] = []
+        self.count = 0
+
+    def take(self) -> int:
+        """The number of a free buffer; a new one if there is none."""
+        if self._free:
+            return self._free.pop()
+        self.count += 1
+        return self.count - 1
+
+    def push(self, shard: int, buffer: int) -> None:
+        self._tree.push(Node(shard, shard + 1), buffer)
+
+    def _add(self, left: int, right: int) -> int:
+        self._add_buffers(left, right)
+        self._free.append(right)
+        return left
+
+    @property
+    def partial_sums(self) -> tuple[int, ...]:
+        """The buffers that hold sums, left to right."""
+        return tuple(self._tree.values)
+
+
+def plan_buffers(part: Node, shards: int) -> BufferPlan:
+    """What a `BufferSum` over the shards of `part` will use.
+
+    >>> plan_buffers(Node(1, 6), 6)
+    BufferPlan(needed=3, cover=(0, 1, 2))
+    """
+    buffers = BufferSum(shards, lambda left, right: None)
+    for shard in range(part.lo, part.hi):
+        buffers.push(shard, buffers.take())
+    return BufferPlan(buffers.count, buffers.partial_sums)

@@ -52,7 +52,7 @@ def test_a_parameter_that_is_not_float32_is_refused_by_name(dtype: type) -> None
 def test_gradient_views_share_the_memory_of_the_bucket_and_do_not_overlap() -> None:
     _, _, buckets = plan()
     for bucket in buckets:
-        buffer = GradientBuffer(bucket, SHAPES)
+        buffer = GradientBuffer(bucket, SHAPES, aligned_zeros(bucket.size))
         for number, view in enumerate(buffer.views, start=1):
             view += number
         for segment, view in zip(bucket.segments, buffer.views, strict=True):

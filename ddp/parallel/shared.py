@@ -1,0 +1,52 @@
+"""The memory of a run: what the ranks of a host have in common, and where which gradient lies.
+
+`arena.common` is one set of parameters, `arena.of[rank]` the gradient buffers of a rank: for each
+bucket as many as the tree sum of its shards takes, the buckets one after another. The channels are
+the buckets' numbers ("the partial sums of this bucket are final"), then those named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ddp.comm.arena import Arena, open_arena
+from ddp.comm.communicator import Communicator
+from ddp.comm.segment import Home, Memory
+from ddp.parallel.flat import Array
+from ddp.parallel.layout import ITEM_BYTES, Bucket
+from ddp.parallel.shards import BufferPlan, plan_buffers, shard_range
+
+# Channels, counted from the number of buckets on.
+REDUCED = 0  # I have read my neighbours' gradients
+UPDATED = 1  # I have updated my slices of the parameters
+MOVED = 2  # the parameters are where all neighbours use them
+_BESIDE_BUCKETS = 3
+
+
+def open_gradient_arena(
+    comm: Communicator,
+    buckets: Sequence[Bucket],
+    shards: int,
+    timeout_s: float = 0.0,
+    *,
+    share: bool = True,
+    home: Home | None = None,
+) -> Arena:
+    """What the ranks of each host share: all gradients, and in common one set of parameters."""
+    total_bytes = sum(bucket.size for bucket in buckets) * ITEM_BYTES
+    own_bytes = [plan.needed * total_bytes for plan in buffer_plans(comm.size, shards)]
+    channels = len(buckets) + _BESIDE_BUCKETS
+    return open_arena(comm, total_bytes, own_bytes, channels, timeout_s, share=share, home=home)
+
+
+def buffer_plans(size: int, shards: int) -> list[BufferPlan]:
+    return [plan_buffers(shard_range(rank, size, shards), shards) for rank in range(size)]
+
+
+def lane_buffers(area: Memory, bucket: Bucket, plan: BufferPlan) -> list[Array]:
+    """A rank's buffers for one bucket, where they lie in its part of the arena."""
+    start = plan.needed * bucket.start
+    lane = area.view(np.float32)[start : start + plan.needed * bucket.size]
+    return list(lane.reshape(plan.needed, bucket.size))
