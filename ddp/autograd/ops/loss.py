@@ -6,6 +6,9 @@ otherwise. The gradient that arrives is 0-d after a reduction and of the loss's 
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
@@ -174,6 +177,80 @@ class NllLossBackward0(Node):
         if self.smoothing:
             dx -= share[:, None] * class_weight
         return (logits_shape(dx, self.shape),)
+
+
+def mean_cross_entropy(input: Tensor, target: Array, ignore_index: int) -> Tensor:
+    """`cross_entropy` as it is wanted nearly always, with the same bits: rows, plain, the mean.
+
+    input: (N, C) with N > 0, target: (N,), int64; `ignore_index` is no class.
+    """
+    x = input.array
+    count, classes = x.shape
+    if np.maximum.reduce(target.view(np.uint64)) >= classes:  # negative ones are large, too
+        return cross_entropy(input, target, None, ignore_index, "mean", 0.0)
+    p = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), order="C")
+    places = target + row_starts(count, classes)
+    shifted = p.reshape(-1)[places]
+    np.exp(p, out=p)
+    total = np.add.reduce(p, axis=1, keepdims=True)
+    p /= total
+    loss = np.log(total[:, 0])
+    loss -= shifted
+    output = wrap(np.add.reduce(loss) / loss.dtype.type(count))
+    if node := MeanNllLossBackward0.record(output, input):
+        node.save(p, places)
+    return output
+
+
+@functools.lru_cache(maxsize=64)
+def row_starts(count: int, columns: int) -> Array:
+    """Where the rows of a dense matrix begin, in elements."""
+    return np.arange(0, count * columns, columns)
+
+
+class MeanNllLossBackward0(NllLossBackward0):
+    """`NllLossBackward0` with all weights 1, no smoothing, and the mean over all N rows.
+
+    dx = dL / N * (p - onehot(t)); `places` are those of the targets in the flat memory.
+    """
+
+    __slots__ = ()
+
+    smoothing = 0.0
+    reduction = "mean"
+
+    def backward(self, dy: Array) -> Gradients:
+        p, places = self._own()
+        share = dy / p.dtype.type(len(p))
+        dx = p * share
+        dx.reshape(-1)[places] -= share
+        return (dx,)
+
+    def _own(self) -> tuple[Array, Array]:
+        p, places = super().saved
+        return p, places
+
+    @property
+    def saved(self) -> Any:
+        """What `NllLossBackward0` keeps."""
+        p, places = self._own()
+        rows, classes = p.shape
+        t = places - row_starts(rows, classes)
+        return p, t, np.ones(rows, p.dtype), np.ones(rows, np.bool_), np.ones(classes, p.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]  # as it is found
+        """Of the logits."""
+        return self._own()[0].shape
+
+    @property
+    def divisor(self) -> Array:  # type: ignore[override]
+        """The number of rows, in the dtype of the loss."""
+        p, _ = self._own()
+        return np.asarray(len(p), p.dtype)
+
+    def name(self) -> str:
+        return "NllLossBackward0"
 
 
 def nll_loss(

@@ -32,6 +32,10 @@ def cross_entropy(
     class weights, for probabilities by the number of rows. Raises IndexError for a class out of
     range, ValueError and RuntimeError for sizes and dtypes that do not fit.
     """
+    if weight is None and reduction == "mean" and label_smoothing == 0.0 and ignore_index < 0:
+        x, t = input.array, target.array
+        if x.ndim == 2 and t.shape == (len(x),) and t.size and t.dtype == np.int64:
+            return ops.mean_cross_entropy(input, t, ignore_index)
     check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
