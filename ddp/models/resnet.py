@@ -20,10 +20,10 @@ from ddp.models.weights import load_weights
 from ddp.nn import init
 from ddp.nn.batchnorm import BatchNorm2d
 from ddp.nn.containers import Sequential
-from ddp.nn.convolution import Conv2d, MaxPool2d
+from ddp.nn.convolution import Conv2d
 from ddp.nn.layers import Linear, ReLU
 from ddp.nn.module import Module
-from ddp.nn.pooling import AdaptiveAvgPool2d
+from ddp.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
 
 
 class BasicBlock(Module):

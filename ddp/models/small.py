@@ -9,9 +9,10 @@ from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from ddp.nn.batchnorm import BatchNorm2d
 from ddp.nn.containers import Sequential
-from ddp.nn.convolution import Conv2d, MaxPool2d
+from ddp.nn.convolution import Conv2d
 from ddp.nn.layers import Dropout, Flatten, Linear, ReLU
 from ddp.nn.module import Module
+from ddp.nn.pooling import MaxPool2d
 
 
 def digits_cnn(width: int = 16, classes: int = 10, dropout: float = 0.25) -> Sequential:

@@ -2,6 +2,7 @@
 
 from ddp.nn import functional as functional
 from ddp.nn import init as init
+from ddp.nn import modules as modules
 from ddp.nn import utils as utils
 from ddp.nn.activations import CELU as CELU
 from ddp.nn.activations import ELU as ELU
@@ -31,12 +32,10 @@ from ddp.nn.batchnorm import BatchNorm2d as BatchNorm2d
 from ddp.nn.containers import ModuleDict as ModuleDict
 from ddp.nn.containers import ModuleList as ModuleList
 from ddp.nn.containers import Sequential as Sequential
-from ddp.nn.convolution import AvgPool2d as AvgPool2d
+from ddp.nn.convolution import Conv1d as Conv1d
 from ddp.nn.convolution import Conv2d as Conv2d
-from ddp.nn.convolution import MaxPool2d as MaxPool2d
-from ddp.nn.convolution_layers import Conv1d as Conv1d
-from ddp.nn.convolution_layers import ConvTranspose1d as ConvTranspose1d
-from ddp.nn.convolution_layers import ConvTranspose2d as ConvTranspose2d
+from ddp.nn.convolution import ConvTranspose1d as ConvTranspose1d
+from ddp.nn.convolution import ConvTranspose2d as ConvTranspose2d
 from ddp.nn.embedding import Embedding as Embedding
 from ddp.nn.layernorm import GroupNorm as GroupNorm
 from ddp.nn.layernorm import LayerNorm as LayerNorm
@@ -80,8 +79,14 @@ from ddp.nn.parameter_containers import ParameterDict as ParameterDict
 from ddp.nn.parameter_containers import ParameterList as ParameterList
 from ddp.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from ddp.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from ddp.nn.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from ddp.nn.pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from ddp.nn.pooling import AvgPool1d as AvgPool1d
+from ddp.nn.pooling import AvgPool2d as AvgPool2d
+from ddp.nn.pooling import LPPool1d as LPPool1d
+from ddp.nn.pooling import LPPool2d as LPPool2d
 from ddp.nn.pooling import MaxPool1d as MaxPool1d
+from ddp.nn.pooling import MaxPool2d as MaxPool2d
 from ddp.nn.recurrent import GRU as GRU
 from ddp.nn.recurrent import LSTM as LSTM
 from ddp.nn.recurrent import RNN as RNN

@@ -87,6 +87,19 @@ class _BatchNorm(Module):
             return self.momentum
         return 0.0 if count is None else 1.0 / int(count.array)
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        *others: Any,
+    ) -> None:
+        """Batches are counted since version 2: in an older state dict the count is not missing."""
+        count = self.num_batches_tracked
+        if (local_metadata.get("version") or 1) < 2 and count is not None:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", count)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
     def _check_input(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:
             expected = " or ".join(f"{rank}D" for rank in self.ranks)

@@ -1,27 +1,85 @@
-"""Layers with windows: convolution and pooling of images (N, C, H, W)."""
+"""Layers of convolution, plain and transposed, along one axis (N, C, L) or two (N, C, H, W)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ddp.autograd.random import RandomSource
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from ddp.nn.factory import Factory
-from ddp.nn.functional.sizes import Size, pair
+from ddp.nn.functional.sizes import Size
 from ddp.nn.init import default_weight_and_bias_
 from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
-class Conv2d(Module):
-    """Cross-correlation. weight: (out, in / groups, kh, kw), bias: (out,) in channels.
 
-    `padding` may be "same" or "valid". Only zero padding is implemented.
-    """
+class _ConvNd(Module):
+    """What these layers share: sizes as tuples of `axes` numbers, parameters, print."""
 
+    axes: int
+    transposed = False
+    function: Callable[..., Tensor]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...] | str
+    dilation: tuple[int, ...]
+    output_padding: tuple[int, ...]
     weight: Parameter
     bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        sizes: dict[str, Size | str],
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        new: Factory,
+        generator: RandomSource | None,
+    ) -> None:
+        super().__init__()
+        _check_groups(in_channels, out_channels, groups)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        for name, size in sizes.items():
+            repeated = (size,) * self.axes if isinstance(size, int) else tuple(size)
+            setattr(self, name, size if isinstance(size, str) else repeated)
+        self.groups = groups
+        self.padding_mode = padding_mode
+        rows, columns = out_channels, in_channels // groups
+        if self.transposed:
+            rows, columns = in_channels, out_channels // groups
+        self.weight = Parameter(new.empty(rows, columns, *self.kernel_size))
+        self.register_parameter("bias", Parameter(new.empty(out_channels)) if bias else None)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: RandomSource | None = None) -> None:
+        """Draw the initial values anew."""
+        default_weight_and_bias_(self.weight, self.bias, generator)
+
+    def extra_repr(self) -> str:
+        zero, one = (0,) * self.axes, (1,) * self.axes
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text += f", stride={self.stride}"
+        defaults = {"padding": zero, "dilation": one, "output_padding": zero, "groups": 1}
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            text += f", {name}={value}" if value != default else ""
+        text += ", bias=False" if self.bias is None else ""
+        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"
+
+
+class _Conv(_ConvNd):
+    """Cross-correlation. weight: (out, in / groups, *kernel), bias: (out,) in channels.
+
+    `padding` may be "same" or "valid". `padding_mode` says what is put around the input: "zeros",
+    or what `functional.pad` has: "reflect", "replicate", "circular".
+    """
 
     def __init__(
         self,
@@ -39,119 +97,146 @@ class Conv2d(Module):
         *,
         generator: RandomSource | None = None,
     ) -> None:
-        super().__init__()
-        check_groups(in_channels, out_channels, groups)
-        if padding_mode != "zeros":
-            raise ValueError(f"padding_mode must be 'zeros', but got padding_mode='{padding_mode}'")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = pair(kernel_size)
-        self.stride = pair(stride)
-        self.padding = padding if isinstance(padding, str) else pair(padding)
-        self.dilation = pair(dilation)
-        self.groups = groups
-        F.check_padding(self.padding, self.stride)
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(
+                f"padding_mode must be one of {PADDING_MODES}, but got "
+                f"padding_mode='{padding_mode}'"
+            )
+        sizes: dict[str, Size | str] = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "output_padding": 0,
+        }
+        F.check_padding(padding, stride)
         new = Factory(device, dtype)
-        self.weight = Parameter(new.empty(out_channels, in_channels // groups, *self.kernel_size))
-        self.register_parameter("bias", Parameter(new.empty(out_channels)) if bias else None)
-        self.reset_parameters(generator)
-
-    def reset_parameters(self, generator: RandomSource | None = None) -> None:
-        """Draw the initial values anew."""
-        default_weight_and_bias_(self.weight, self.bias, generator)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, in_channels, H, W) → (N, out_channels, Ho, Wo)."""
-        return F.conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        super().__init__(
+            in_channels, out_channels, sizes, groups, bias, padding_mode, new, generator
         )
 
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
-        text += f", stride={self.stride}"
-        defaults = {"padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        for name, default in defaults.items():
-            value = getattr(self, name)
-            text += f", {name}={value}" if value != default else ""
-        return text if self.bias is not None else f"{text}, bias=False"
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_channels, ...) → (N, out_channels, ...), or both without N."""
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._frame(), self.padding_mode), (0,) * self.axes
+        return type(self).function(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+    def _frame(self) -> list[int]:
+        """Before and after, the last axis first, as `functional.pad` takes it."""
+        frame: list[int] = []
+        for axis in reversed(range(self.axes)):
+            if isinstance(self.padding, str):
+                total = self.dilation[axis] * (self.kernel_size[axis] - 1)
+                total = total if self.padding == "same" else 0
+                frame += [total // 2, total - total // 2]
+            else:
+                frame += [self.padding[axis]] * 2
+        return frame
 
 
-class MaxPool2d(Module):
-    """The maximum of each window; `stride` is the kernel's size by default."""
+class Conv1d(_Conv):
+    """Cross-correlation of sequences, (N, C, L) or (C, L)."""
+
+    axes = 1
+    function = staticmethod(F.conv1d)
+
+
+class Conv2d(_Conv):
+    """Cross-correlation of images, (N, C, H, W) or (C, H, W)."""
+
+    axes = 2
+    function = staticmethod(F.conv2d)
+
+
+class _ConvTranspose(_ConvNd):
+    """The transpose of a convolution. weight: (in, out / groups, *kernel), bias: (out,)."""
+
+    transposed = True
+    padding: tuple[int, ...]
 
     def __init__(
         self,
+        in_channels: int,
+        out_channels: int,
         kernel_size: Size,
-        stride: Size | None = None,
+        stride: Size = 1,
         padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
         dilation: Size = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        generator: RandomSource | None = None,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.dilation = dilation
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
+        if padding_mode != "zeros":
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+        sizes: dict[str, Size | str] = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "output_padding": output_padding,
+        }
+        new = Factory(device, dtype)
+        super().__init__(
+            in_channels, out_channels, sizes, groups, bias, padding_mode, new, generator
+        )
 
-    def forward(self, input: Tensor) -> Any:
-        """(N, C, H, W) → (N, C, Ho, Wo), or a pair of maxima and indices."""
-        return F.max_pool2d(
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """(N, in_channels, ...) → (N, out_channels, ...); `output_size` picks one of the sizes
+        that a convolution would bring to the input's."""
+        extra = self.output_padding
+        if output_size is not None:
+            extra = self._output_padding(input, output_size)
+        return type(self).function(
             input,
-            self.kernel_size,
+            self.weight,
+            self.bias,
             self.stride,
             self.padding,
+            extra,
+            self.groups,
             self.dilation,
-            self.ceil_mode,
-            self.return_indices,
         )
 
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+    def _output_padding(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+        wanted = output_size[-self.axes :]
+        sizes = (input.shape[-self.axes :], self.stride, self.padding, self.dilation)
+        smallest = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(*sizes, self.kernel_size, strict=True)
+        ]
+        largest = [size + s - 1 for size, s in zip(smallest, self.stride, strict=True)]
+        fits = [a <= w <= b for a, w, b in zip(smallest, wanted, largest, strict=True)]
+        if not all(fits):
+            raise ValueError(
+                f"requested an output size of {wanted}, but valid sizes range from "
+                f"{smallest} to {largest} (for an input of {input.shape[-self.axes :]})"
+            )
+        return tuple([w - a for w, a in zip(wanted, smallest, strict=True)])
 
 
-class AvgPool2d(Module):
-    """The mean of each window; `stride` is the kernel's size by default."""
+class ConvTranspose1d(_ConvTranspose):
+    """The transpose of `Conv1d`."""
 
-    def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, Ho, Wo)."""
-        return F.avg_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+    axes = 1
+    function = staticmethod(F.conv_transpose1d)
 
 
-def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+class ConvTranspose2d(_ConvTranspose):
+    """The transpose of `Conv2d`."""
+
+    axes = 2
+    function = staticmethod(F.conv_transpose2d)
+
+
+def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
     """Raise ValueError unless both numbers of channels can be cut into `groups`."""
     if groups <= 0:
         raise ValueError("groups must be a positive integer")

@@ -1,6 +1,7 @@
 """Hooks around a module's `forward`; those around its backward stand in `backward_hooks.py`.
 
 Order: pre-hooks, `forward`, hooks; each kind in the order added, those with `prepend=True` first.
+Hooks of all modules, `EVERYWHERE`, run before a module's own of the same kind.
 Calling `module.forward(...)` directly runs none of them.
 """
 
@@ -21,6 +22,7 @@ class ForwardHook(NamedTuple):
     call: Callable[..., Any]
     with_kwargs: bool
     always_call: bool
+    kind: str = ""  # of a hook of all modules: the name of the registry of a module's own
 
 
 class ForwardHooks(OrderedDict[int, ForwardHook]):
@@ -37,6 +39,24 @@ class ForwardHooks(OrderedDict[int, ForwardHook]):
         return handle
 
 
+EVERYWHERE = ForwardHooks()  # the hooks of all modules, of all kinds: most often there are none
+
+
+def register_everywhere(
+    kind: str, call: Callable[..., Any], with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """Register a hook of all modules; `kind` is "_forward_hooks" or another registry's name."""
+    handle = RemovableHandle(EVERYWHERE)  # type: ignore[arg-type]  # it only ever removes
+    EVERYWHERE[handle.id] = ForwardHook(call, with_kwargs, always_call, kind)
+    return handle
+
+
+def _hooks_of(module: Any, kind: str) -> list[tuple[int, ForwardHook]]:
+    """The hooks of a kind that run around this module, those of all modules first."""
+    of_all = [(key, hook) for key, hook in EVERYWHERE.items() if hook.kind == kind]
+    return [*of_all, *getattr(module, kind).items()]
+
+
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward(*args, **kwargs)` with the hooks around it.
 
@@ -51,12 +71,12 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if watch is not None:
             args = watch.watch_inputs(args)
         output = module.forward(*args, **kwargs)
-        for key, hook in list(module._forward_hooks.items()):
+        for key, hook in _hooks_of(module, "_forward_hooks"):
             called.add(key)
             output = _run_hook(hook, module, args, kwargs, output)
         return output if watch is None else watch.watch_outputs(output)
     except Exception:
-        for key, hook in list(module._forward_hooks.items()):
+        for key, hook in _hooks_of(module, "_forward_hooks"):
             if hook.always_call and key not in called:
                 _run_quietly(hook, module, args, kwargs, output)
         raise
@@ -64,18 +84,15 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def _backward_hooks(module: Any) -> BackwardHooks | None:
     """The module's backward hooks for this call, if it has any."""
-    pre_hooks, hooks = module._backward_pre_hooks, module._backward_hooks
-    if not pre_hooks and not hooks:
-        return None
-    return BackwardHooks(
-        module, [hook.call for hook in pre_hooks.values()], [hook.call for hook in hooks.values()]
-    )
+    pre_hooks = [hook.call for _, hook in _hooks_of(module, "_backward_pre_hooks")]
+    hooks = [hook.call for _, hook in _hooks_of(module, "_backward_hooks")]
+    return BackwardHooks(module, pre_hooks, hooks) if pre_hooks or hooks else None
 
 
 def _run_pre_hooks(
     module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    for hook in list(module._forward_pre_hooks.values()):
+    for _, hook in _hooks_of(module, "_forward_pre_hooks"):
         if not hook.with_kwargs:
             changed = hook.call(module, args)
             if changed is not None:

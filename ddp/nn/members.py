@@ -7,14 +7,18 @@ through to them when the ordinary look-up finds nothing.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import chain
 from typing import Any
 
 from ddp.autograd.dtypes import message_name
+from ddp.autograd.hooks import HookDict
 from ddp.autograd.tensor import Tensor
 from ddp.nn.parameter import Parameter
 
 REGISTRIES = ("_parameters", "_buffers", "_modules")
+# Hooks of all modules, called with (module, name, member) when one is registered.
+REGISTRATION_HOOKS: dict[str, HookDict] = {registry: OrderedDict() for registry in REGISTRIES}
 
 
 class Members:
@@ -113,7 +117,7 @@ class Members:
                 f"created explicitly. To express '{name}' as a function of another Tensor, "
                 "compute the value in the forward() method."
             )
-        self._parameters[name] = param
+        self._parameters[name] = self._passed("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is state but no parameter; only persistent ones are saved."""
@@ -124,7 +128,7 @@ class Members:
                 f"cannot assign '{_typename(tensor)}' object to buffer '{name}' "
                 "(ddp.Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = self._passed("_buffers", name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -136,11 +140,18 @@ class Members:
         if module is not None and not isinstance(module, Members):
             raise TypeError(f"{_typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
-        self._modules[name] = module
+        self._modules[name] = self._passed("_modules", name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """The same as `add_module`."""
         self.add_module(name, module)
+
+    def _passed(self, registry: str, name: str, member: Any) -> Any:
+        """The member, or what the registration hooks of all modules put in its place."""
+        for hook in REGISTRATION_HOOKS[registry].values():
+            answer = hook(self, name, member)
+            member = member if answer is None else answer
+        return member
 
     def _check_name(self, kind: str, name: str, registry: str) -> None:
         if not isinstance(name, str):

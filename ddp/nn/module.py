@@ -4,21 +4,19 @@ PyTorch's contract. What assignment does stands in `members.py`, other dtypes in
 saving and loading in `state_dict.py`, hooks around `forward` in `hooks.py`. Iteration gives own
 members first, in the order of definition, then the children, depth first, each object once.
 `forward` is called through `__call__`, which runs the hooks; without hooks that costs one test.
-
-Left out for now: global hooks, extra state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
 from ddp.nn.conversion import Conversions
-from ddp.nn.hooks import ForwardHooks, call_with_hooks
+from ddp.nn.hooks import EVERYWHERE, ForwardHooks, call_with_hooks
 from ddp.nn.parameter import Parameter
-from ddp.nn.state_dict import IncompatibleKeys, StateDict, load_state_dict, save_members
+from ddp.nn.state_dict import StateDicts
 
 
 def _no_forward(self: Module, *inputs: Any, **kwargs: Any) -> Any:
@@ -27,7 +25,7 @@ def _no_forward(self: Module, *inputs: Any, **kwargs: Any) -> Any:
     )
 
 
-class Module(Conversions):
+class Module(Conversions, StateDicts):
     """Base of all layers and models. Subclasses call `super().__init__()` and define `forward`."""
 
     training: bool
@@ -35,7 +33,6 @@ class Module(Conversions):
     _forward_hooks: ForwardHooks
     _backward_pre_hooks: ForwardHooks
     _backward_hooks: ForwardHooks
-    _version = 1
     forward: Callable[..., Any] = _no_forward
 
     def __init__(self) -> None:
@@ -52,6 +49,7 @@ class Module(Conversions):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
+            or EVERYWHERE
         ):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
@@ -192,40 +190,6 @@ class Module(Conversions):
             child.apply(fn)
         fn(self)
         return self
-
-    # -- state -----------------------------------------------------------------------------------
-
-    def state_dict(
-        self,
-        *,
-        destination: StateDict | None = None,
-        prefix: str = "",
-        keep_vars: bool = False,
-    ) -> StateDict:
-        """Dotted name → tensor for all parameters and persistent buffers; tied names all appear.
-
-        The tensors are detached and share memory with the module; `keep_vars` gives the
-        parameters themselves. `_metadata` holds the version of each module's format.
-        """
-        destination = StateDict() if destination is None else destination
-        destination._metadata[prefix[:-1]] = {"version": self._version}
-        save_members(self, destination, prefix, keep_vars)
-        for name, child in self._modules.items():
-            if child is not None:
-                child.state_dict(
-                    destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
-                )
-        return destination
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Copy values into this module's tensors, in place, in the tensors' own dtype.
-
-        With `assign` the given tensors take the place of the module's. Raises RuntimeError when
-        shapes differ, and when keys are missing or left over unless `strict` is False.
-        """
-        return load_state_dict(self, state_dict, strict, assign)
 
     # -- hooks -----------------------------------------------------------------------------------
 

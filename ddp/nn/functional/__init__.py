@@ -29,6 +29,16 @@ from ddp.nn.functional.activation import softplus as softplus
 from ddp.nn.functional.activation import softsign as softsign
 from ddp.nn.functional.activation import tanh as tanh
 from ddp.nn.functional.activation import tanhshrink as tanhshrink
+from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from ddp.nn.functional.adaptive_pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from ddp.nn.functional.adaptive_pooling import (
+    adaptive_max_pool1d_with_indices as adaptive_max_pool1d_with_indices,
+)
+from ddp.nn.functional.adaptive_pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from ddp.nn.functional.adaptive_pooling import (
+    adaptive_max_pool2d_with_indices as adaptive_max_pool2d_with_indices,
+)
 from ddp.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ddp.nn.functional.convolution import check_padding as check_padding
 from ddp.nn.functional.convolution import conv1d as conv1d
@@ -65,10 +75,10 @@ from ddp.nn.functional.normalization import batch_norm as batch_norm
 from ddp.nn.functional.normalization import group_norm as group_norm
 from ddp.nn.functional.normalization import layer_norm as layer_norm
 from ddp.nn.functional.padding import pad as pad
-from ddp.nn.functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
-from ddp.nn.functional.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from ddp.nn.functional.pooling import avg_pool1d as avg_pool1d
 from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d
+from ddp.nn.functional.pooling import lp_pool1d as lp_pool1d
+from ddp.nn.functional.pooling import lp_pool2d as lp_pool2d
 from ddp.nn.functional.pooling import max_pool1d as max_pool1d
 from ddp.nn.functional.pooling import max_pool1d_with_indices as max_pool1d_with_indices
 from ddp.nn.functional.pooling import max_pool2d as max_pool2d

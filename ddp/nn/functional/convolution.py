@@ -81,13 +81,13 @@ def _frame(padding: Size | str, kernel: Pair, stride: Pair, dilation: Pair) -> t
     return (top, vertical - top), (left, horizontal - left)
 
 
-def check_padding(padding: Size | str, stride: Pair) -> None:
+def check_padding(padding: Size | str, stride: Size) -> None:
     """Raise ValueError for a padding word that is unknown or does not go with the stride."""
     if isinstance(padding, str) and padding not in ("same", "valid"):
         raise ValueError(
             f"Invalid padding string '{padding}', should be one of {{'same', 'valid'}}"
         )
-    if padding == "same" and stride != (1, 1):
+    if padding == "same" and stride not in (1, (1,), (1, 1)):
         raise ValueError("padding='same' is not supported for strided convolutions")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ddp.autograd.ops import adaptive_pool, pool
+from ddp.autograd.ops import pool
 from ddp.autograd.ops.window import Pair, Window, window_on
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.sizes import Size, along, image_size, pair, symmetric
@@ -113,7 +114,7 @@ def max_pool1d(
         raise RuntimeError(f"max_pool1d: expected non-empty channels, got {list(input.shape)}")
     kernel, strides = along(kernel_size, 1), along(kernel_size if stride is None else stride, 1)
     sizes = (kernel, strides, along(padding), along(dilation, 1), ceil_mode)
-    found = max_pool2d(_as_images(input), *sizes, return_indices)
+    found = max_pool2d(as_images(input), *sizes, return_indices)
     return tuple(part.squeeze(-2) for part in found) if return_indices else found.squeeze(-2)
 
 
@@ -160,41 +161,54 @@ def avg_pool1d(
     """`avg_pool2d` of (N, C, L) or (C, L) as images of height 1."""
     kernel, strides = along(kernel_size, 1), along(kernel_size if stride is None else stride, 1)
     sizes = (kernel, strides, along(padding), ceil_mode, count_include_pad)
-    return avg_pool2d(_as_images(input), *sizes).squeeze(-2)
+    return avg_pool2d(as_images(input), *sizes).squeeze(-2)
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
-    """The means of a grid of cells: (N, C, H, W) or (C, H, W) → (…, C, *output_size).
-
-    None in `output_size` keeps the input's size.
-    """
-    if input.ndim == 3:
-        return adaptive_avg_pool2d(input.unsqueeze(0), output_size)[0]
-    if input.ndim < 3:
-        raise ValueError(f"Input dimension should be at least 3, got {input.ndim}")
-    image = image_size(input)
-    wanted = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
-    if len(wanted) != 2:
-        raise RuntimeError("adaptive_avg_pool2d: output_size must be 2")
-    if any(size is not None and size < 0 for size in wanted):
-        raise RuntimeError(f"adaptive_avg_pool2d: output_size must not be negative, got {wanted}")
-    height, width = (n if w is None else w for n, w in zip(image, wanted, strict=True))
-    if (height, width) == (1, 1):
-        return input.mean((-1, -2), keepdim=True)
-    return adaptive_pool.adaptive_avg_pool2d(input, (height, width))
+def lp_pool1d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Size,
+    stride: Size | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The `norm_type`-norm of each window of (N, C, L) or (C, L), signs counting."""
+    sizes = (kernel_size, stride, 0)
+    if math.isinf(norm_type):
+        return _of_extreme(max_pool1d, input, norm_type, *sizes, 1, ceil_mode)
+    mean = avg_pool1d(input.pow(norm_type), *sizes, ceil_mode)
+    return _root(mean, along(kernel_size, 1)[1], norm_type)
 
 
-def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
-    """The means of `output_size` parts of (N, C, L) or (C, L)."""
-    if not isinstance(output_size, int) and len(output_size) != 1:
-        raise RuntimeError(
-            f"adaptive_avg_pool1d() argument 'output_size' should contain one int "
-            f"(got {len(output_size)})"
-        )
-    return adaptive_avg_pool2d(_as_images(input), along(output_size, 1)).squeeze(-2)
+def lp_pool2d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Size,
+    stride: Size | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The `norm_type`-norm of each window of (N, C, H, W) or (C, H, W), signs counting."""
+    sizes = (kernel_size, stride, 0)
+    if math.isinf(norm_type):
+        return _of_extreme(max_pool2d, input, norm_type, *sizes, 1, ceil_mode)
+    mean = avg_pool2d(input.pow(norm_type), *sizes, ceil_mode)
+    return _root(mean, math.prod(pair(kernel_size)), norm_type)
 
 
-def _as_images(input: Tensor) -> Tensor:
+def _of_extreme(
+    max_pool: Callable[..., Any], input: Tensor, norm_type: float, *sizes: Any
+) -> Tensor:
+    """The norms of infinite order: the largest magnitude, or the smallest."""
+    magnitudes: Tensor = input.abs() if norm_type > 0 else -input.abs()
+    extreme: Tensor = max_pool(magnitudes, *sizes)
+    return extreme if norm_type > 0 else -extreme
+
+
+def _root(mean: Tensor, count: int, norm_type: float) -> Tensor:
+    """The root of the sum that has this mean, its gradient 0 where the sum is."""
+    return (mean.sign() * mean.abs().relu() * count).pow(1.0 / norm_type)
+
+
+def as_images(input: Tensor) -> Tensor:
     if input.ndim not in (2, 3):
         raise RuntimeError(f"expected 2D or 3D (batched) input, but got shape {input.shape}")
     return input.unsqueeze(-2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ddp.autograd.ops import resample
 from ddp.autograd.tensor import Tensor
-from ddp.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 # mode → how many axes follow (N, C)
 LINEAR_AXES = {"linear": 1, "bilinear": 2}

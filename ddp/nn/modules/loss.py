@@ -1,0 +1,3 @@
+"""PyTorch's `torch.nn.modules.loss`: what all losses have in common."""
+
+from ddp.nn.loss_layers import _Loss as _Loss
