@@ -109,6 +109,7 @@ from ddp.autograd.ops.grid import combinations as combinations
 from ddp.autograd.ops.grid import meshgrid as meshgrid
 from ddp.autograd.ops.grid import tril_indices as tril_indices
 from ddp.autograd.ops.grid import triu_indices as triu_indices
+from ddp.autograd.ops.inplace import zero_ as zero_
 from ddp.autograd.ops.join import chunk as chunk
 from ddp.autograd.ops.join import narrow as narrow
 from ddp.autograd.ops.join import split as split

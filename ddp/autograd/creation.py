@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from ddp.autograd.devices import require_cpu
 from ddp.autograd.dtypes import DEFAULT_INT, Dtype, as_dtype, get_default_dtype
+from ddp.autograd.grad_mode import mode
 from ddp.autograd.node import Array
 from ddp.autograd.ops.sampling import draw_normal, draw_uniform
 from ddp.autograd.ops.shape import as_shape
@@ -36,6 +37,8 @@ def _new(
     for name in of_memory.keys() - _OF_MEMORY:
         raise TypeError(f"got an unexpected keyword argument '{name}'")
     result = wrap(array)
+    if mode.inference:
+        result._become_inference()
     if requires_grad:
         result.requires_grad = True
     return result
@@ -128,6 +131,8 @@ def arange(*bounds: Any, dtype: DTypeLike | None = None, **options: Any) -> Tens
     start, end, step = _range_of(bounds, options)
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(bound, int) for bound in (start, end, step))
@@ -155,6 +160,7 @@ def linspace(
 def _spaced(start: float, end: float, steps: int, dtype: Dtype) -> Array:
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
+    start, end = _bound(start), _bound(end)
     if steps < 2:
         return np.full(steps, start, dtype)
     exact = np.dtype(np.float32) if dtype.kind != "f" else dtype
@@ -162,6 +168,17 @@ def _spaced(start: float, end: float, steps: int, dtype: Dtype) -> Array:
     places = np.arange(steps).astype(exact)
     from_start, from_end = start + step * places, end - step * places[::-1]
     return np.where(np.arange(steps) < steps // 2, from_start, from_end).astype(dtype)
+
+
+def _bound(bound: float | Tensor) -> float:
+    if isinstance(bound, Tensor):
+        if bound.ndim:
+            raise RuntimeError(
+                "linspace and logspace only support 0-dimensional start and end tensors, but got "
+                f"{bound.ndim} dimension(s)"
+            )
+        return bound.item()
+    return bound
 
 
 def logspace(
@@ -179,6 +196,9 @@ def logspace(
 
 def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, **options: Any) -> Tensor:
     """The identity matrix (n, m)."""
+    for name, length in (("n", n), ("m", m)):
+        if length is not None and length < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
     return _new(np.eye(n, m, dtype=_float_dtype(dtype)), **options)
 
 

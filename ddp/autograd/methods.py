@@ -150,7 +150,7 @@ class Methods:
 
     var = moments.var
     std = moments.std
-    norm = moments.norm
+    norm = linalg.old_norm
     prod = moments.prod
     cumsum = statistics.cumsum
 

@@ -190,14 +190,14 @@ def abs(x: Tensor) -> Tensor:
 
 
 class AbsBackward0(Node):
-    """dx = dy · sign x; 0 at 0."""
+    """dx = dy · sign x; 0 at 0 and at NaN."""
 
     __slots__ = ()
     saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
-        return (dy * np.sign(x),)
+        return (dy * np.subtract(x > 0, x < 0, dtype=np.int8),)
 
 
 @quietly

@@ -125,6 +125,7 @@ def true_divide(a: Operand, b: Operand) -> Tensor:
 
 def rsub(a: Tensor, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = b - alpha · a."""
+    require_tensors("rsub", input=a)
     return arithmetic.rsub(a if alpha == 1 else a * alpha, b)
 
 

@@ -124,7 +124,7 @@ def _gather_indices(x: Tensor, dim: int, index: Tensor) -> tuple[Array, ...]:
             f"gather(): an index is out of bounds for dimension {dim} with size {length}"
         )
     if index.array.size == 0:
-        return (np.zeros(0, np.int64),)
+        return (index.array.astype(np.int64),) * x.array.ndim
     if index.array.ndim == 0 and x.array.ndim == 1:
         return (index.array,)
     if max(index.array.ndim, 1) != x.array.ndim:

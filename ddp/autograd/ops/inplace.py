@@ -9,6 +9,7 @@ node that saved the old value notices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from ddp.autograd.dtypes import can_cast, message_name
 from ddp.autograd.grad_mode import mode, no_grad
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops import arithmetic, elementwise, select
+from ddp.autograd.ops import arithmetic, blend, elementwise, select
 from ddp.autograd.ops.broadcast import Operand, number_in, to, unbroadcast
 from ddp.autograd.ops.index import as_items
 from ddp.autograd.tensor import Tensor, wrap
@@ -28,53 +29,55 @@ Operation = Callable[..., Tensor]
 def add_(x: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
     """x += alpha · other."""
     other = other if alpha == 1 else arithmetic.mul(other, alpha)
-    return _update(x, np.add, arithmetic.add, other)
+    return update(x, np.add, arithmetic.add, other)
 
 
 def sub_(x: Tensor, other: Operand, *, alpha: float = 1) -> Tensor:
     """x -= alpha · other."""
     other = other if alpha == 1 else arithmetic.mul(other, alpha)
-    return _update(x, np.subtract, arithmetic.sub, other)
+    return update(x, np.subtract, arithmetic.sub, other)
 
 
 def mul_(x: Tensor, other: Operand) -> Tensor:
     """x *= other."""
-    return _update(x, np.multiply, arithmetic.mul, other)
+    return update(x, np.multiply, arithmetic.mul, other)
 
 
-def div_(x: Tensor, other: Operand) -> Tensor:
-    """x /= other."""
-    return _update(x, np.true_divide, arithmetic.div, other)
+def div_(x: Tensor, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """x /= other; rounded down with "floor", towards 0 with "trunc"."""
+    if rounding_mode is not None:
+        return update(x, None, partial(blend.div, rounding_mode=rounding_mode), other)
+    return update(x, np.true_divide, arithmetic.div, other)
 
 
 def pow_(x: Tensor, exponent: Operand) -> Tensor:
     """x **= exponent."""
-    return _update(x, np.power, arithmetic.pow, exponent)
+    return update(x, np.power, arithmetic.pow, exponent)
 
 
 def neg_(x: Tensor) -> Tensor:
     """x = -x."""
-    return _update(x, np.negative, arithmetic.neg)
+    return update(x, np.negative, arithmetic.neg)
 
 
 def abs_(x: Tensor) -> Tensor:
     """x = |x|."""
-    return _update(x, np.abs, arithmetic.abs)
+    return update(x, np.abs, arithmetic.abs)
 
 
 def exp_(x: Tensor) -> Tensor:
     """x = eˣ."""
-    return _update(x, np.exp, elementwise.exp)
+    return update(x, np.exp, elementwise.exp)
 
 
 def sqrt_(x: Tensor) -> Tensor:
     """x = √x."""
-    return _update(x, np.sqrt, elementwise.sqrt)
+    return update(x, np.sqrt, elementwise.sqrt)
 
 
 def clamp_(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
     """x = x held within [min, max]."""
-    return _update(x, np.clip, select.clamp, min, max)
+    return update(x, np.clip, select.clamp, min, max)
 
 
 def zero_(x: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ def copy_(x: Tensor, source: Operand) -> Tensor:
 def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     """x[index] = value; returns x."""
     items = as_items(index)
-    recorded = _check_and_see_whether_recorded(x, value)
+    recorded = check_and_see_whether_recorded(x, value)
     region = value.array if isinstance(value, Tensor) else _number_for(x, value)
     _writing(x, lambda: x.array.__setitem__(items, region))
     if recorded and x.is_floating_point():
@@ -142,9 +145,9 @@ class IndexPut(CopySlices):
         return "IndexPutBackward0"
 
 
-def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None) -> Tensor:
-    """x = operation(x, *others), as one `ufunc` into x's memory where nothing is recorded."""
-    if _check_and_see_whether_recorded(x, *others):
+def update(x: Tensor, ufunc: Any, operation: Operation, *others: Any) -> Tensor:
+    """x = operation(x, *others): one `ufunc`, if given, into x's memory if nothing is recorded."""
+    if check_and_see_whether_recorded(x, *others):
         computed = operation(_before(x, x.array.copy()), *others)
         _check_fit(x, computed)
         result = to(computed, x.array.dtype)
@@ -152,18 +155,18 @@ def _update(x: Tensor, ufunc: Any, operation: Operation, *others: Operand | None
         _follow_version(result, x)
         _rebase(x, result)
         return x
-    if x.array.dtype.kind != "f":
-        _write_promoted(x, operation, *others)
+    if ufunc is None or x.array.dtype.kind != "f":
+        _write_computed(x, operation, *others)
         return x
     arrays = [other.array if isinstance(other, Tensor) else other for other in others]
     _writing(x, lambda: ufunc(x.array, *arrays, out=x.array, casting="same_kind"))
     return x
 
 
-def _write_promoted(x: Tensor, operation: Operation, *others: Operand | None) -> None:
-    """Integers and bools: the result's dtype is a matter of promotion, so it is computed first."""
+def _write_computed(x: Tensor, operation: Operation, *others: Any) -> None:
+    """The result is computed first: of integers and bools, promotion decides whether it fits."""
     with no_grad():
-        result = operation(wrap(x.array.copy()), *others)
+        result = operation(wrap(x.array), *others)
     _check_fit(x, result)
     _writing(x, lambda: np.copyto(x.array, result.array, casting="unsafe"))
 
@@ -182,7 +185,7 @@ def _check_fit(x: Tensor, result: Tensor) -> None:
         )
 
 
-def _check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:
+def check_and_see_whether_recorded(x: Tensor, *others: Operand | None) -> bool:
     """Raise RuntimeError if x must not be written to; say whether the write has a gradient."""
     if not mode.enabled:
         return False

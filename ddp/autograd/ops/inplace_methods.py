@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.node import Array
 from ddp.autograd.ops import (
     activation,
     arithmetic,
@@ -21,17 +20,17 @@ from ddp.autograd.ops import (
     elementwise,
     exponential,
     logic,
-    moments,
     products,
     rounding,
     scatter,
     select,
+    shape,
     statistics,
     trigonometric,
 )
-from ddp.autograd.ops.inplace import _check_and_see_whether_recorded, _update
-from ddp.autograd.ops.shape import as_shape
-from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.ops.inplace import check_and_see_whether_recorded, update
+from ddp.autograd.ops.shape import as_axis, as_shape, axis_of
+from ddp.autograd.tensor import Tensor
 
 Operation = Callable[..., Tensor]
 
@@ -41,13 +40,8 @@ def in_place(operation: Operation) -> Operation:
 
     @functools.wraps(operation)
     def method(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        def result(y: Tensor, *operands: Any) -> Tensor:
-            return operation(y, *operands, **kwargs)
-
-        def write(array: Array, *_: Any, out: Array, casting: Any) -> None:
-            np.copyto(out, result(wrap(array), *args).array, casting=casting)
-
-        return _update(x, write, result, *args)
+        named = functools.partial(operation, **kwargs) if kwargs else operation
+        return update(x, None, named, *args)
 
     return method
 
@@ -121,7 +115,7 @@ index_copy_ = in_place(scatter.index_copy)
 index_fill_ = in_place(scatter.index_fill)
 index_put_ = in_place(scatter.index_put)
 masked_scatter_ = in_place(scatter.masked_scatter)
-cumsum_ = in_place(moments.cumsum)
+cumsum_ = in_place(statistics.cumsum)
 cumprod_ = in_place(statistics.cumprod)
 renorm_ = in_place(statistics.renorm)
 
@@ -135,7 +129,8 @@ def fill_diagonal_(x: Tensor, value: float) -> Tensor:
 def swap_axes_(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """`transpose_`: x with two axes exchanged, over the same memory; no tensor with history."""
     _require_plain(x)
-    x.array = x.array.swapaxes(dim0, dim1)
+    axes = as_axis(x, dim0), as_axis(x, dim1)
+    x.array = x.array.swapaxes(*axes) if x.ndim else x.array
     return x
 
 
@@ -143,22 +138,21 @@ def t_(x: Tensor) -> Tensor:
     """x transposed, over the same memory; no tensor with history."""
     if x.ndim > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
-    _check_and_see_whether_recorded(x)
+    check_and_see_whether_recorded(x)
     return swap_axes_(x, 0, 1) if x.ndim == 2 else x
 
 
 def unsqueeze_(x: Tensor, dim: int) -> Tensor:
     """x with an axis of length 1 inserted, over the same memory; no tensor with history."""
     _require_plain(x)
-    x.array = np.expand_dims(x.array, dim)
+    x.array = np.expand_dims(x.array, axis_of(x.ndim + 1, dim))
     return x
 
 
-def squeeze_(x: Tensor, *dim: int) -> Tensor:
+def squeeze_(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
     """x without axes of length 1, over the same memory; no tensor with history."""
     _require_plain(x)
-    single = [d for d in dim if x.array.shape[d] == 1]
-    x.array = x.array.squeeze(tuple(single) if dim else None)
+    x.array = shape.squeeze(x.detach(), dim).array
     return x
 
 

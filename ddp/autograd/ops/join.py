@@ -55,26 +55,33 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     parts = _of_one_dtype(tensors)
     if any(part.array.ndim == 0 for part in parts):
         raise RuntimeError("zero-dimensional tensors cannot be concatenated: use stack")
+    joined = parts
     if any(part.array.ndim > 1 for part in parts):
-        parts = [part for part in parts if part.array.shape != (0,)]
-    axis = as_axis(parts[0], dim)
-    y = wrap(_joined(np.concatenate, parts, axis))
+        joined = [part for part in parts if part.array.shape != (0,)]
+    axis = as_axis(joined[0], dim)
+    y = wrap(_joined(np.concatenate, joined, axis))
     if node := CatBackward0.record(y, *parts):
-        node.axis = axis
-        node.ends = np.cumsum([part.array.shape[axis] for part in parts]).tolist()[:-1]
+        node.axis, node.has_gaps = axis, len(joined) < len(parts)
+        lengths = [0 if part.array.shape == (0,) else part.array.shape[axis] for part in parts]
+        node.ends = np.cumsum(lengths).tolist()[:-1]
     return y
 
 
 class CatBackward0(Node):
-    """Each dx is its own part of dy."""
+    """Each dx is its own part of dy; of shape (0,) for a part that was left out."""
 
-    __slots__ = ("axis", "ends")
+    __slots__ = ("axis", "ends", "has_gaps")
 
     axis: int
     ends: list[int]
+    has_gaps: bool
 
     def backward(self, dy: Array) -> Gradients:
-        return tuple(np.split(dy, self.ends, self.axis))
+        parts = np.split(dy, self.ends, self.axis)
+        if self.has_gaps:
+            axis = self.axis
+            return tuple([part if part.shape[axis] else np.zeros(0, dy.dtype) for part in parts])
+        return tuple(parts)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -182,8 +189,12 @@ class UnbindBackward0(SplitBackward0):
         return (np.stack(_without_gaps(dys, self.shapes), self.axis),)
 
 
-def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """The view of `length` entries along `dim` from `start`."""
+    if isinstance(start, Tensor):
+        if start.array.ndim or start.array.dtype.kind not in "iu":
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
+        start = int(start.array)
     if x.array.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     axis = as_axis(x, dim)

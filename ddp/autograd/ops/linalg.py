@@ -14,7 +14,9 @@ from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import moments
 from ddp.autograd.ops.arrange import movedim
 from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.convert import clone
 from ddp.autograd.ops.elementwise import sqrt
+from ddp.autograd.ops.inplace import copy_
 from ddp.autograd.ops.matmul import matmul
 from ddp.autograd.ops.products import cross as cross
 from ddp.autograd.ops.products import multi_dot as multi_dot
@@ -79,6 +81,21 @@ def norm(
     if ord is not None and (two_axes or isinstance(ord, str)):
         return matrix_norm(x, ord, tuple(dim) if dim is not None else (-2, -1), keepdim)
     return vector_norm(x, 2 if ord is None else ord, dim, keepdim)
+
+
+def old_norm(
+    x: Tensor,
+    p: float | str = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Tensor:
+    """`norm` of before `linalg`: a vector norm even of matrices, but for "nuc"."""
+    x = x if dtype is None else to(x, dtype)
+    if p == "nuc":
+        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim)
+    return moments.norm(x, p, dim, keepdim)
 
 
 def inv(x: Tensor) -> Tensor:
@@ -216,11 +233,18 @@ class LinalgCholeskyExBackward0(Node):
 def matrix_power(x: Tensor, n: int) -> Tensor:
     """The product of n matrices x; of the inverse for n < 0."""
     require_square("matrix_power", x)
-    base = inv(x) if n < 0 else x
-    result = wrap(np.broadcast_to(np.eye(x.shape[-1], dtype=x.array.dtype), x.shape).copy())
-    for _ in range(abs(n)):
-        result = matmul(result, base)
-    return result
+    if n == 0:
+        return copy_(clone(x), wrap(np.eye(x.shape[-1], dtype=x.array.dtype)))
+    power = inv(x) if n < 0 else x
+    if abs(n) == 3:
+        return matmul(matmul(power, power), power)
+    result = None
+    for place, bit in enumerate(reversed(f"{abs(n):b}")):
+        power = matmul(power, power) if place else power
+        if bit == "1":
+            result = power if result is None else matmul(result, power)
+    assert result is not None
+    return clone(result) if n == 1 else result
 
 
 def vecdot(a: Tensor, b: Tensor, *, dim: int = -1) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ddp.autograd.node import RESULT, Array, Gradients, Saves
-from ddp.autograd.ops.broadcast import quietly
+from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.reduce import Dim, Reduction, as_axes
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -105,8 +106,6 @@ class StdBackward0(VarBackward0):
 @quietly
 def norm(x: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """y = (Σ |x|ᵖ)^(1/p) over `dim`: 'fro' is 2, ±inf the extremes, 0 counts the non-zeros."""
-    if p == "nuc":
-        raise NotImplementedError("norm(p='nuc') is not here: use linalg.matrix_norm(x, 'nuc')")
     order = 2.0 if p == "fro" else float(p)
     axes = as_axes(x, dim)
     y = wrap(_norm(x.array, order, axes, keepdim))
@@ -143,7 +142,7 @@ class LinalgVectorNormBackward0(Reduction):
         x, y = self.saved
         dy, y, zero = self.kept(dy), self.kept(y), x.dtype.type(0)
         if self.order == 0:
-            return (np.zeros_like(x),)
+            return (None,)
         if self.order == 2:
             return (np.where(y == 0, zero, x * (dy / y)),)
         if self.order == 1:
@@ -156,15 +155,20 @@ class LinalgVectorNormBackward0(Reduction):
         return (dy * np.where((y == 0) | (x == 0), zero, slope),)
 
 
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """y = Π x over all axes or `dim`. Integers and bools are multiplied as int64."""
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """y = Π x over all axes or `dim`, in `dtype` if given. Integers are multiplied as int64."""
+    if dtype is not None:
+        x = to(x, dtype)
     axes = as_axes(x, dim)
-    dtype = None if x.array.dtype.kind == "f" else np.int64
-    y = wrap(x.array.prod(axis=axes, keepdims=keepdim, dtype=dtype))
+    inner = None if x.array.dtype.kind == "f" or dtype is not None else np.int64
+    y = wrap(_product(x.array, axis=axes, keepdims=keepdim, dtype=inner))
     if node := (ProdBackward0 if dim is None else ProdBackward1).record(y, x):
         node.over(x, axes)
         node.save(x)
     return y
+
+
+_product: Any = np.multiply.reduce
 
 
 class ProdBackward0(Reduction):

@@ -264,4 +264,6 @@ def bucketize(
     values: Any, boundaries: Tensor, *, right: bool = False, out_int32: bool = False
 ) -> Tensor:
     """The number of the bucket each value lies in."""
+    if boundaries.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
     return searchsorted(boundaries, values, right=right, out_int32=out_int32)

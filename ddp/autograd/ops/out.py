@@ -75,7 +75,7 @@ def accepts_out(
         if out is None:
             return result
         if apart:
-            _require_apart(args, out)
+            _require_apart((*args, *kwargs.values()), out)
         if isinstance(result, tuple):
             pairs = zip(result, out, strict=True)
             return type(result)(*[_write(name, part, into, exact) for part, into in pairs])
@@ -135,7 +135,7 @@ def _write(name: str, result: Tensor, out: Tensor, exact: bool) -> Tensor:
             f"result type {message_name(result.dtype)} can't be cast to the desired output type "
             f"{message_name(out.dtype)}"
         )
-    if out.array.shape != result.array.shape:
+    if out.array.shape != result.array.shape and out.array.flags.writeable:
         out.array = np.empty(result.array.shape, out.array.dtype)
     return out.copy_(result)
 
@@ -206,7 +206,7 @@ dot = accepts_out(matrices.dot, tensors=2)
 matmul = accepts_out(matrices.matmul)
 mm = accepts_out(matrices.mm, tensors=2)
 mv = accepts_out(matrices.mv, tensors=2)
-norm = accepts_out(moments.norm)
+norm = accepts_out(linalg.old_norm)
 prod = accepts_out(moments.prod)
 std = accepts_out(moments.std)
 var = accepts_out(moments.var)

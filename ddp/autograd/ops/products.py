@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,9 @@ from ddp.autograd.dtypes import message_name
 from ddp.autograd.ops.arithmetic import add, mul
 from ddp.autograd.ops.join import stack
 from ddp.autograd.ops.matmul import bmm, matmul, mm, mv
+from ddp.autograd.ops.reduce import as_axis
 from ddp.autograd.ops.reduce import sum as total
+from ddp.autograd.ops.rounding import sign
 from ddp.autograd.ops.shape import expand, permute, reshape
 from ddp.autograd.tensor import Tensor
 
@@ -18,7 +21,8 @@ from ddp.autograd.tensor import Tensor
 def _scaled_sum(x: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     """beta · x + alpha · product; x is not looked at when beta is 0 (it may be NaN)."""
     if not product.is_floating_point():
-        beta, alpha = int(beta), int(alpha)
+        whole = bool if product.array.dtype.kind == "b" else int
+        beta, alpha = whole(beta), whole(alpha)
     scaled = product if alpha == 1 else mul(product, alpha)
     if beta == 0:
         return scaled
@@ -88,6 +92,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     a_axes, b_axes = [d % a.ndim for d in dims[0]], [d % b.ndim for d in dims[1]]
     a_free = [d for d in range(a.ndim) if d not in a_axes]
     b_free = [d for d in range(b.ndim) if d not in b_axes]
+    for i, j in zip(a_axes, b_axes, strict=True):  # an axis of length 1 goes with any other
+        if a.shape[i] == 1 != b.shape[j]:
+            b = total(b, j, keepdim=True)
+        elif b.shape[j] == 1 != a.shape[i]:
+            a = total(a, i, keepdim=True)
     if [a.shape[d] for d in a_axes] != [b.shape[d] for d in b_axes]:
         raise RuntimeError(
             f"contracted dimensions need to match, but axes {a_axes} of {list(a.shape)} and "
@@ -103,11 +112,38 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
-    """The product of matrices, of which the first and last may be vectors, left to right."""
-    result = tensors[0]
-    for tensor in tensors[1:]:
-        result = matmul(result, tensor)
-    return result
+    """The product of matrices, the first and last of which may be vectors, in the best order."""
+    if len(tensors) < 2:
+        raise RuntimeError("multi_dot(): expected at least 2 tensors but got " + str(len(tensors)))
+    first, *between, last = tensors
+    rows = reshape(first, 1, -1) if first.ndim == 1 else first
+    columns = reshape(last, -1, 1) if last.ndim == 1 else last
+    product = _chain([rows, *between, columns])
+    ends = (first.shape[:-1], last.shape[1:])
+    return reshape(product, ends[0] + ends[1])
+
+
+def _chain(matrices: list[Tensor]) -> Tensor:
+    """Their product: split where the fewest multiplications are needed, recursively."""
+    lengths = [matrices[0].shape[0], *[matrix.shape[1] for matrix in matrices]]
+
+    @functools.cache
+    def plan(i: int, j: int) -> tuple[int, int]:
+        """(cost, where to split) of the product of the matrices i … j."""
+        if i == j:
+            return 0, i
+        inner = lengths[i] * lengths[j + 1]
+        return min(
+            (plan(i, k)[0] + plan(k + 1, j)[0] + inner * lengths[k + 1], k) for k in range(i, j)
+        )
+
+    def product(i: int, j: int) -> Tensor:
+        if i == j:
+            return matrices[i]
+        k = plan(i, j)[1]
+        return matmul(product(i, k), product(k + 1, j))
+
+    return product(0, len(matrices) - 1)
 
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
@@ -117,10 +153,18 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
 
 def cross(a: Tensor, b: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along an axis of length 3: the first such one by default."""
+    if a.ndim != b.ndim:
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     if dim is None:
-        dim = next((i for i, n in enumerate(a.shape) if n == 3), a.ndim)
-    if a.ndim <= dim or a.shape[dim] != 3 or b.shape[dim] != 3:
-        raise RuntimeError("linalg.cross: inputs dimension must have length 3")
+        dim = next((i for i, n in enumerate(a.shape) if n == 3), None)
+        if dim is None:
+            raise RuntimeError("no dimension of size 3 in input")
+    dim = as_axis(a, dim)
+    if a.shape[dim] != 3 or b.shape[dim] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {a.shape[dim]} and "
+            f"{b.shape[dim]}"
+        )
     a0, a1, a2 = a.unbind(dim)
     b0, b1, b2 = b.unbind(dim)
     return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], dim)
@@ -133,4 +177,7 @@ def cdist(
     compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:
     """Distances (…, M, N) of the rows of a (…, M, K) and b (…, N, K), always by differences."""
-    return (a.unsqueeze(-2) - b.unsqueeze(-3)).norm(p, dim=-1)
+    difference = a.unsqueeze(-2) - b.unsqueeze(-3)
+    if p == 0:  # how many coordinates differ: flat, not without a gradient
+        return total(sign(difference).abs(), -1)
+    return difference.norm(p, dim=-1)

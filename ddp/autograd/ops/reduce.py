@@ -26,6 +26,9 @@ def as_axes(x: Tensor, dim: Dim) -> tuple[int, ...]:
         return tuple(range(x.array.ndim))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
     axes = tuple([as_axis(x, d) for d in dims])
+    if len(set(axes)) < len(axes):
+        repeated = next(axis for axis in axes if axes.count(axis) > 1)
+        raise RuntimeError(f"dim {repeated} appears multiple times in the list of dims")
     return axes if x.array.ndim else ()
 
 

@@ -1,7 +1,7 @@
 """Random numbers into tensors: `uniform_` and its kin, bernoulli, multinomial, normal.
 
 With the default generator they are PyTorch's numbers for the same `manual_seed`, drawn in the same
-order. Nothing here has a gradient.
+order. Gradients through a draw are 0.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.dtypes import Dtype, get_default_dtype
-from ddp.autograd.node import Array
+from ddp.autograd.devices import require_cpu
+from ddp.autograd.dtypes import Dtype, get_default_dtype, message_name
+from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.inplace import copy_
+from ddp.autograd.ops.pointwise import Flat
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -76,6 +78,8 @@ def _exponential(shape: Shape, generator: Source) -> Array:
 def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Source = None) -> Tensor:
     """x = Cauchy around the median."""
     _require_floating("cauchy_", x)
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
     angles = np.pi * ((generator or current_generator()).uniform64(x.shape) - 0.5)
     return copy_(x, wrap(median + sigma * np.tan(angles)))
 
@@ -107,7 +111,15 @@ def bernoulli(x: Tensor, p: float | None = None, *, generator: Source = None) ->
         return bernoulli_(wrap(np.empty_like(x.array)), p, generator=generator)
     _require_floating("bernoulli_tensor_cpu_p_", x)
     _require_probability(x.array)
-    return wrap((draw_uniform(x.shape, x.dtype, generator, 0, 1) < x.array).astype(x.dtype))
+    y = wrap((draw_uniform(x.shape, x.dtype, generator, 0, 1) < x.array).astype(x.dtype))
+    BernoulliBackward0.record(y, x)
+    return y
+
+
+class BernoulliBackward0(Flat):
+    """What was drawn does not follow the probability by small steps."""
+
+    __slots__ = ()
 
 
 def random_(
@@ -149,7 +161,11 @@ def multinomial(
 
 def _check_weights(x: Tensor, num_samples: int, replacement: bool) -> None:
     weights = x.array
-    _require_floating("multinomial", x)
+    if weights.dtype.kind != "f":
+        raise RuntimeError(
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{message_name(x.dtype)}"
+        )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if (weights.sum(-1) <= 0).any():
@@ -175,17 +191,35 @@ def normal(
     *,
     generator: Source = None,
     dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal values: one per element of the tensors `mean` and `std`, or `size` of them."""
+    require_cpu(device)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         chosen = get_default_dtype() if dtype is None else np.dtype(dtype)
-        return normal_(wrap(np.empty(tuple(size), chosen)), mean, std, generator=generator)
-    given = mean if isinstance(mean, Tensor) else std
-    assert isinstance(given, Tensor)
-    shapes = [m.shape for m in (mean, std) if isinstance(m, Tensor)]
-    values = draw_normal(np.broadcast_shapes(*shapes), given.dtype, generator)
-    return wrap(values * _plain(std) + _plain(mean)).to(given.dtype)
+        values = normal_(wrap(np.empty(tuple(size), chosen)), mean, std, generator=generator)
+        return values.requires_grad_() if requires_grad else values
+    given = [m for m in (mean, std) if isinstance(m, Tensor)]
+    drawn = draw_normal(np.broadcast_shapes(*[m.shape for m in given]), given[0].dtype, generator)
+    y = wrap((drawn * _plain(std) + _plain(mean)).astype(given[0].dtype, copy=False))
+    if node := NormalBackward0.record(y, *given):
+        node.shapes = [m.shape for m in given]
+    return y
 
 
 def _plain(x: float | Tensor) -> Any:
     return x.array if isinstance(x, Tensor) else x
+
+
+class NormalBackward0(Node):
+    """0 for the mean and for the standard deviation: PyTorch takes what was drawn as given."""
+
+    __slots__ = ("shapes",)
+
+    shapes: list[Shape]
+
+    def backward(self, dy: Array) -> Gradients:
+        return tuple([np.zeros(shape, dy.dtype) for shape in self.shapes])

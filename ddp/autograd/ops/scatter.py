@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.grad_mode import is_grad_enabled
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.arithmetic import div, floor_divide, mul
 from ddp.autograd.ops.broadcast import Operand, to
@@ -33,6 +33,8 @@ def _at_elements(x: Tensor, dim: int, index: Tensor) -> Index:
             f"index {int(index.array.max())} is out of bounds for dimension {dim} with size "
             f"{length}"
         )
+    if index.array.size and max(index.array.ndim, 1) != max(x.array.ndim, 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if x.array.ndim == 0:
         return ()
     grid: list[Array] = list(np.indices(index.array.shape, sparse=True))
@@ -66,14 +68,17 @@ def _source(x: Tensor, value: Operand, shape: tuple[int, ...] | None) -> Tensor:
 def scatter(
     x: Tensor, dim: int, index: Tensor, src: Operand, *, reduce: str | None = None
 ) -> Tensor:
-    """A copy of x with src[i][j] at [index[i][j]][j] for dim 0, and so on."""
-    if reduce == "add":
-        source = _source(x, src, index.array.shape)
-        return scatter_add(x, dim, index, expand(source, index.shape))
+    """A copy of x with src[i][j] at [index[i][j]][j] for dim 0, and so on.
+
+    `reduce` "add" or "multiply": joined with what is there.
+    """
+    if reduce in ("add", "multiply"):
+        source = expand(_source(x, src, index.array.shape), index.shape)
+        if reduce == "add":
+            return scatter_add(x, dim, index, source)
+        return scatter_reduce(x, dim, index, source, "prod")
     if reduce is not None:
-        raise NotImplementedError(
-            f"scatter(reduce={reduce!r}) is not here: use scatter_reduce for 'amax' or 'amin'"
-        )
+        raise RuntimeError("reduce argument must be either add or multiply.")
     return _write(ScatterBackward0, x, _at_elements(x, dim, index), _source(x, src, index.shape))
 
 
@@ -231,6 +236,11 @@ class MaskedSelectBackward0(IndexBackward0):
 
 def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of x with the elements of `source`, in order, where the mask holds."""
+    if mask.array.dtype.kind != "b":
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{message_name(mask.dtype)}"
+        )
     if x.dtype != source.dtype:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes")
     shape = np.broadcast_shapes(x.shape, mask.shape)
@@ -261,7 +271,7 @@ class TakeBackward0(IndexBackward0):
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather`, with the other axes broadcast; without `dim`, `take`."""
+    """`gather`, with the other axes broadcast; without `dim`, `take`. Indices may be negative."""
     if dim is None:
         return take(x, reshape(indices, -1))
     axis = as_axis(x, dim)
@@ -269,7 +279,9 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     pairs = zip(x.shape, indices.shape, strict=True)
     common = [-1 if i == axis else max(m, n) for i, (m, n) in enumerate(pairs)]
-    return gather(expand(x, common), axis, expand(indices, common))
+    length = x.array.shape[axis]
+    forward = wrap(np.where(indices.array < 0, indices.array + length, indices.array))
+    return gather(expand(x, common), axis, expand(forward, common))
 
 
 def scatter_reduce(
@@ -278,8 +290,6 @@ def scatter_reduce(
     """x with src joined by 'sum', 'mean', 'amax', 'amin' or 'prod' at the indices."""
     where = _at_elements(x, dim, index)
     source = _source(x, src, index.array.shape)
-    if reduce == "prod" and is_grad_enabled() and (x.requires_grad or src.requires_grad):
-        raise NotImplementedError(f"scatter_reduce(reduce={reduce!r}) has no gradient here")
     return _reduced(x, where, source, reduce, include_self)
 
 
@@ -311,6 +321,11 @@ def _reduced(x: Tensor, where: Index, source: Tensor, reduce: str, include_self:
         result[touched > 0] = _neutral(join, x.array.dtype)
     join.at(result, where, source.array)
     y = wrap(result)
+    if reduce == "prod":
+        if factors := ScatterProductBackward0.record(y, x, source):
+            factors.index, factors.kept = where, np.asarray(include_self | (touched == 0))
+            factors.save(x, source)
+        return y
     if node := ScatterExtremeBackward0.record(y, x, source):
         node.index, node.kept = where, np.asarray(include_self | (touched == 0))
         node.save(x, source, y)
@@ -336,6 +351,35 @@ class ScatterExtremeBackward0(Node):
 
     def name(self) -> str:
         return "ScatterReduceBackward0"
+
+
+class ScatterProductBackward0(Node):
+    """dy · the product of the other factors: of those that are not 0, and 0 where another is."""
+
+    __slots__ = ("index", "kept")
+
+    index: Index
+    kept: Array
+
+    def backward(self, dy: Array) -> Gradients:
+        x, source = self.saved
+        x = np.where(self.kept, x, x.dtype.type(1))
+        zeros = np.asarray(x == 0, np.int64)
+        np.add.at(zeros, self.index, source == 0)
+        product = np.where(x == 0, x.dtype.type(1), x)
+        np.multiply.at(product, self.index, np.where(source == 0, source.dtype.type(1), source))
+        dx = dy * _of_the_others(x, product, zeros) * self.kept
+        dsource = _of_the_others(source, product[self.index], zeros[self.index])
+        return dx, dy[self.index] * dsource
+
+    def name(self) -> str:
+        return "ScatterReduceBackward0"
+
+
+def _of_the_others(factor: Array, product: Array, zeros: Array) -> Array:
+    """`product` (of the factors that are not 0) without `factor`, 0 if another factor is 0."""
+    own = factor == 0
+    return np.where(own, product, product / np.where(own, 1, factor)) * (zeros == own)
 
 
 class ScatterReduceBackward0(ScatterAddBackward0):

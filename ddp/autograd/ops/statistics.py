@@ -15,6 +15,7 @@ from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.elementwise import exp, floating, isnan, log, sqrt
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.join import cat, narrow
+from ddp.autograd.ops.logic import logical_xor
 from ddp.autograd.ops.moments import norm, std, var
 from ddp.autograd.ops.order import Sorted, sort
 from ddp.autograd.ops.reduce import Dim, Reduction, amax, amin, as_axes, as_axis, mean
@@ -214,6 +215,12 @@ def dist(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
 
 def renorm(x: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Every entry of the axis `dim` scaled down to a p-norm of at most `maxnorm`."""
+    if x.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions")
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     axis = as_axis(x, dim)
     norms = norm(x, p, [i for i in range(x.ndim) if i != axis], keepdim=True)
     return x * where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
@@ -227,13 +234,16 @@ def diff(
     append: Tensor | None = None,
 ) -> Tensor:
     """Differences of neighbours along `dim`, n times, of x with what is put before and after."""
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
     if n > 0:
         x = cat([part for part in (prepend, x, append) if part is not None], dim)
     for _ in range(n):
         length = x.shape[as_axis(x, dim)]
         if length == 0:
             return x
-        x = narrow(x, dim, 1, length - 1) - narrow(x, dim, 0, length - 1)
+        behind, before = narrow(x, dim, 1, length - 1), narrow(x, dim, 0, length - 1)
+        x = logical_xor(behind, before) if x.array.dtype.kind == "b" else behind - before
     return x
 
 
@@ -297,8 +307,6 @@ def quantile(
     interpolation: str = "linear",
 ) -> Tensor:
     """The values below which the parts `q` of the elements lie. NaN wins."""
-    if isinstance(q, Tensor) and q.requires_grad:
-        raise NotImplementedError("quantile has no gradient for q here: detach() it")
     wanted = q if isinstance(q, Tensor) else wrap(np.array(q, x.array.dtype))
     if ((wanted.array < 0) | (wanted.array > 1)).any():
         raise RuntimeError("quantile() q must be in the range [0, 1]")
@@ -306,11 +314,13 @@ def quantile(
         return quantile(reshape(x, 1), q, 0, interpolation=interpolation)
     axis = 0 if dim is None else as_axis(x, dim)
     rows = sort(reshape(x, -1) if dim is None else x, axis).values.movedim(axis, -1)
-    ranks = wanted.array.reshape(-1) * (rows.shape[-1] - 1)
+    places = reshape(wanted, -1) * (rows.shape[-1] - 1)
+    ranks = places.array
     below = getitem(rows, (..., _rank(ranks, interpolation, np.floor)))
     above = getitem(rows, (..., _rank(ranks, interpolation, np.ceil)))
-    part = np.full_like(ranks, 0.5) if interpolation == "midpoint" else ranks - np.floor(ranks)
-    y = lerp(below, above, wrap(part.astype(x.array.dtype)))
+    half = interpolation == "midpoint"
+    part = wrap(np.full_like(ranks, 0.5)) if half else places - wrap(np.floor(ranks))
+    y = lerp(below, above, to(part, x.dtype))
     y = (y + getitem(rows, (..., [-1])) * 0).movedim(-1, 0)  # NaN is last, and spreads
     if keepdim:
         y = y.unsqueeze(axis + 1) if dim is not None else reshape(y, (-1, *[1] * x.ndim))
