@@ -1,97 +1,142 @@
 """How fast we are beside PyTorch's DistributedDataParallel, on the same cores, in one run.
 
-    python -m benchmarks                                  # everything: about ten minutes
-    python -m benchmarks --only blitz-b64 --rounds 3      # one workload, 1 and 2 workers
+    python -m benchmarks                                   # everything: about ten minutes
+    python -m benchmarks --only blitz-b64 --rounds 3       # one workload, 1 and 2 workers
     python -m benchmarks --only gpt-128 --workers 1 --clock cpu
-    python -m benchmarks --before ../old                  # and another checkout of ours
+    python -m benchmarks --only start installed
+    python -m benchmarks --only mlp1024 --before ../old    # beside another checkout of ours
 
 Both sides train the same model from the same weights on the same inputs; that their first losses
-agree is checked before anything is measured.
+agree is checked before anything is measured. Where PyTorch is missing, ours is measured alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import statistics
+import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.ratios import ratio, verdict
+from benchmarks import machine
+from benchmarks.baton import ROOT, Failure
+from benchmarks.exchange import exchange_rows
+from benchmarks.installed import installed_row
+from benchmarks.rows import HEADS, Row, cells, missed, sections, to_json
+from benchmarks.service import WORKERS, service_row
+from benchmarks.start import start_row
+from benchmarks.steps import step_rows
 from benchmarks.table import as_text, number
-from benchmarks.turns import Measured, Who, compare
 from benchmarks.workloads import BY_NAME, WORKLOADS, Workload
 
-SCRIPT = Who("ddp, script", "benchmarks.ours", {"side": "script"})
-SERVICE = Who("ddp", "benchmarks.ours", {"side": "service"})
-RIVAL = Who("PyTorch", "benchmarks.rival")
-HEADS = ("workload", "workers", "side", "ms", "ratio", "quartiles", "must", "aim", "")
+RESULTS = ROOT / "benchmarks" / "results"
+EXTRAS = ("service", "exchange", "start", "installed")
+FEW = 3  # rounds of what takes long and varies little
 
 
-def main() -> None:
+def main() -> int:
     arguments = parse()
-    rival = importlib.util.find_spec("torch") is not None
+    facts = machine.describe()
+    rival = facts["torch"] is not None
     if not rival:
         print("PyTorch is not installed here: ours is measured alone", file=sys.stderr)
-    rows = []
-    for workload in arguments.only or WORKLOADS:
-        for ranks in arguments.workers:
-            chosen = sides(ranks, rival, arguments.before)
-            results = compare(workload, ranks, chosen, arguments.rounds, arguments.block_s)
-            new = rows_of(workload, ranks, results, arguments.clock)
-            rows += new
-            print(f"{workload.name}, {ranks}: done", file=sys.stderr)
-    print(as_text(HEADS, rows))
+    rows: list[Row] = []
+    try:
+        for row in measure(arguments, rival):
+            rows.append(row)
+            print(" | ".join(cell for cell in cells(row) if cell), file=sys.stderr)
+    except Failure as failure:
+        print(f"benchmarks: {failure}", file=sys.stderr)
+        return 1
+    facts["load_after"] = round(os.getloadavg()[0], 2)
+    print(report(rows))
+    if arguments.out is not None:
+        write(arguments.out, facts, arguments, rows)
+    return 0
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", type=workload_named, metavar="WORKLOAD")
+    names = [*BY_NAME, *EXTRAS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="ROW")
     parser.add_argument("--workers", nargs="+", type=int, choices=(1, 2), default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--block-s", type=float, default=0.3, help="seconds one side's turn takes")
+    parser.add_argument("--rounds", type=int, help="default 9")
+    parser.add_argument("--quick", action="store_true", help="3 rounds of short turns")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--before", type=Path, help="another checkout to compare with")
-    return parser.parse_args()
+    parser.add_argument("--before", type=Path, help="another checkout of ours to compare with")
+    parser.add_argument("--out", type=Path, help="a JSON file for rows and machine")
+    arguments = parser.parse_args()
+    arguments.rounds = arguments.rounds or (FEW if arguments.quick else 9)
+    arguments.block_s = 0.1 if arguments.quick else 0.3
+    return arguments
 
 
-def workload_named(name: str) -> Workload:
-    if name not in BY_NAME:
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(BY_NAME)}, got {name!r}")
-    return BY_NAME[name]
-
-
-def sides(ranks: int, rival: bool, before: Path | None) -> list[Who]:
-    """Who takes part; the first one is what the goals are about."""
-    ours = [SERVICE] if ranks > 1 else [SCRIPT, SERVICE]
-    earlier = []
-    if before is not None:
-        root = before.resolve()
-        earlier = [Who(f"{who.name}, before", who.module, who.spec, root) for who in ours]
-    return [*ours, *([RIVAL] if rival else []), *earlier]
-
-
-def rows_of(
-    workload: Workload, ranks: int, results: Mapping[str, Measured], clock: str
-) -> list[Sequence[str]]:
-    """A line per side; ratios are to PyTorch."""
-    rows = []
-    rival = results.get(RIVAL.name)
-    for name, result in results.items():
-        times = result.times(clock)
-        cells = [workload.name, str(ranks), name, number(statistics.median(times))]
-        if rival is None or result is rival:
-            rows.append([*cells, "", "", "", "", ""])
+def measure(arguments: argparse.Namespace, rival: bool) -> Iterator[Row]:
+    """The rows that were asked for, one by one."""
+    few = min(FEW, arguments.rounds)
+    for workload in WORKLOADS:
+        theirs: list[float] = []
+        if workload.name not in arguments.only:
             continue
-        found, goal = ratio(times, rival.times(clock)), workload.goals[ranks]
-        spread = f"{found.low:.2f}–{found.high:.2f}"
-        goals = [f"{goal.must:g}", f"{goal.aim:g}", verdict(found.median, goal)]
-        rows.append([*cells, f"{found.median:.2f}", spread, *goals])
-    return rows
+        for ranks in arguments.workers:
+            for row in steps_of(workload, ranks, arguments, rival):
+                yield row
+                if ranks == WORKERS and row.unit == "ms":
+                    theirs = row.theirs
+        if "service" in arguments.only and WORKERS in arguments.workers:
+            yield service_row(workload, theirs, few)
+    if "exchange" in arguments.only:
+        yield from exchange_rows(rival, arguments.rounds, arguments.block_s)
+    if "start" in arguments.only:
+        yield start_row(rival, few)
+    if "installed" in arguments.only:
+        yield installed_row(rival)
+
+
+def steps_of(
+    workload: Workload, ranks: int, arguments: argparse.Namespace, rival: bool
+) -> list[Row]:
+    return step_rows(
+        workload,
+        ranks,
+        rival,
+        arguments.before,
+        arguments.rounds,
+        arguments.block_s,
+        arguments.clock,
+    )
+
+
+def report(rows: Sequence[Row]) -> str:
+    """The tables of all sections, and what was missed."""
+    parts = []
+    for title, inside in sections(rows):
+        parts.append(as_text((title, *HEADS[1:]), [cells(row) for row in inside]))
+    beside = [
+        (row.name, name, number(sorted(values)[len(values) // 2]), row.unit)
+        for row in rows
+        for name, values in row.beside.items()
+    ]
+    if beside:
+        parts.append(as_text(("beside these", "", "", ""), beside))
+    short = missed(rows)
+    parts.append(f"missed: {', '.join(short)}" if short else "every goal reached")
+    return "\n\n".join(parts)
+
+
+def write(
+    path: Path, facts: dict[str, object], arguments: argparse.Namespace, rows: list[Row]
+) -> None:
+    """Everything that was measured, with the machine it was measured on."""
+    settings = {"rounds": arguments.rounds, "block_s": arguments.block_s, "clock": arguments.clock}
+    found = {"machine": facts, "settings": settings, "rows": [to_json(row) for row in rows]}
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -84,6 +84,8 @@ class Participant:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def _start(module: str, spec: Mapping[str, Any], root: Path) -> subprocess.Popen[str]:
@@ -109,7 +111,10 @@ class Side(Protocol):
         """Meet the other ranks."""
 
     def step(self) -> Any:
-        """One training step; gives its loss, with `item()`."""
+        """What is measured: one training step, which gives its loss; or one exchange."""
+
+    def resize(self, nbytes: int) -> None:
+        """How much is exchanged in a step, for those that measure an exchange."""
 
     def barrier(self) -> None:
         """Return when every rank has entered."""
@@ -120,6 +125,7 @@ def serve(side: Side) -> None:
     say, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     handlers: dict[str, Callable[[Any], Answer]] = {
         "connect": lambda addresses: side.connect(addresses) or {},
+        "size": lambda nbytes: side.resize(nbytes) or {},
         "losses": lambda steps: {"losses": [side.step().item() for _ in range(steps)]},
         "steps": lambda steps: time_steps(side, steps),
         "memory": lambda _: memory_bytes(),

@@ -20,6 +20,7 @@ from benchmarks.baton import serve
 from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
 from ddp import models
 from ddp.autograd.tensor import Tensor
+from ddp.comm.arena import open_arena
 from ddp.comm.communicator import Communicator
 from ddp.comm.solo import SoloCommunicator
 from ddp.comm.zeromq import TOKEN_BYTES, Listener
@@ -69,6 +70,22 @@ class Script:
         return loss
 
 
+class Totals:
+    """One number of each rank, told to all; a step lies between two times."""
+
+    def __init__(self, comm: Communicator) -> None:
+        self._arena = open_arena(comm, 0, [8] * comm.size, channels=1, timeout_s=LIMIT_S)
+        self._mine = self._arena.of[comm.rank].view(np.float64)
+        self._all = [memory.view(np.float64) for memory in self._arena.of.values()]
+        self._times = 0
+
+    def all(self, mine: float) -> list[float]:
+        self._mine[0] = mine
+        self._times += 1
+        self._arena.barrier(0, self._times, LIMIT_S)
+        return [float(number[0]) for number in self._all]
+
+
 class Service:
     """A rank as `ddp.train.Replica` has it, with a shard per rank and nobody to report to."""
 
@@ -93,6 +110,7 @@ class Service:
         arena = open_gradient_arena(self._comm, buckets, size, LIMIT_S)
         flat = arena.common.view(np.float32)
         move_into(flat, placed, parameters)
+        self._totals = Totals(self._comm)
         self._buffers = BufferAverage(self._model, self._comm, size)
         self._reducer = Reducer(names, parameters, buckets, self._comm, size, arena)
         self._optimizer = ShardedOptimizer(
@@ -137,13 +155,8 @@ class Service:
         """As the coordinator's (workers.verdict), from what all ranks tell one another."""
         if self._workload.clip is None:
             return 1.0
-        total = np.array([math.fsum(self._reducer.sums_of_squares)])
-        others = [np.zeros(1) for _ in range(self._comm.size)]
-        receive = [[] if r == self._comm.rank else [array] for r, array in enumerate(others)]
-        self._comm.all_gather([total], receive).wait(LIMIT_S)
-        others[self._comm.rank] = total
-        norm = math.sqrt(math.fsum(float(array[0]) for array in others))
-        return min(1.0, self._workload.clip / (norm + CLIP_EPS))
+        squares = self._totals.all(math.fsum(self._reducer.sums_of_squares))
+        return min(1.0, self._workload.clip / (math.sqrt(math.fsum(squares)) + CLIP_EPS))
 
 
 def prepare(spec: dict[str, Any]) -> tuple[Workload, Module, cycle[tuple[Tensor, Tensor]]]:

@@ -1,0 +1,34 @@
+"""What the numbers depend on: processor, cores, versions, load, date."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks.baton import ONE_THREAD
+from launcher.doctor import examine
+
+
+def describe() -> dict[str, Any]:
+    os.environ.update(ONE_THREAD)  # as every worker has it
+    findings = examine(os.environ)
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": findings["machine"]["processor"],
+        "cores": findings["machine"]["cores usable"],
+        "blas": findings["BLAS"]["kernel"],
+        "python": findings["versions"]["python"],
+        "numpy": findings["versions"]["numpy"],
+        "torch": torch_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def torch_version() -> str | None:
+    """None where it is not installed."""
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None

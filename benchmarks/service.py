@@ -1,0 +1,96 @@
+"""The service's own step: `ddp train` whole, with coordinator, reports and metrics, two workers.
+
+Beside it stands the rival's bare step: PyTorch has no coordinator to compare with.
+
+    dataset        what the config names as its data
+    service_row    milliseconds per step of runs that write `metrics.jsonl` as always
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.processes import lines_in, running, seconds_until
+from benchmarks.rows import Row
+from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
+from ddp.data.dataset import ArrayDataset
+
+WORKERS = 2
+WARM_UP_STEPS = 5
+RUN_S = 1.5
+
+
+def service_row(workload: Workload, theirs: Sequence[float], rounds: int) -> Row:
+    """`theirs`: the rival's milliseconds per bare step of this workload, in two processes."""
+    ours = [milliseconds_per_step(workload) for _ in range(rounds)]
+    middle = sorted(theirs)[len(theirs) // 2 : len(theirs) // 2 + 1]
+    return Row(
+        section="a step of `ddp train`: coordinator, reports and metrics included",
+        name=f"{workload.name}, {WORKERS}",
+        unit="ms",
+        ours=ours,
+        theirs=middle * len(ours),
+    )
+
+
+def milliseconds_per_step(workload: Workload) -> float:
+    """Steps written down in RUN_S seconds, or two, after the first few."""
+    with tempfile.TemporaryDirectory(prefix="ddp-bench-") as directory:
+        config, out = Path(directory) / "bench.toml", Path(directory) / "run"
+        config.write_text(config_text(workload))
+        log = out / "metrics.jsonl"
+        argv = [sys.executable, "-m", "launcher", "train", str(config)]
+        with running([*argv, "--workers", str(WORKERS), "--out", str(out)]) as process:
+            seconds_until(process, lambda: lines_in(log) > WARM_UP_STEPS)
+            first, start_s = lines_in(log), time.perf_counter()
+            seconds_until(
+                process,
+                lambda: lines_in(log) >= first + 2 and time.perf_counter() - start_s > RUN_S,
+            )
+            return (time.perf_counter() - start_s) / (lines_in(log) - first) * 1e3
+
+
+def config_text(workload: Workload) -> str:
+    """The workload as a run of the service that nobody will see the end of."""
+    momentum = f"momentum = {MOMENTUM}" if workload.optimizer == "SGD" else ""
+    clip = "" if workload.clip is None else f"clip_norm = {workload.clip}"
+    loss = "ddp.models:token_loss" if workload.tokens else "cross_entropy"
+    arguments = ", ".join(f"{key} = {json.dumps(value)}" for key, value in workload.args.items())
+    return f"""
+[model]
+factory = "ddp.models:{workload.model}"
+args = {{ {arguments} }}
+loss = "{loss}"
+
+[data]
+factory = "benchmarks.service:dataset"
+args = {{ workload = "{workload.name}" }}
+
+[optimizer]
+name = "{workload.optimizer}"
+lr = {workload.lr}
+{momentum}
+
+[train]
+steps = 1000000
+global_batch = {workload.batch * WORKERS}
+shards = {WORKERS}
+{clip}
+
+[checkpoint]
+every_epochs = 1000000
+"""
+
+
+def dataset(workload: str) -> tuple[ArrayDataset, None]:
+    """The batches of both ranks, in memory; there is no test set."""
+    pairs = [pair for rank in range(WORKERS) for pair in batches(BY_NAME[workload], rank)]
+    inputs, targets = zip(*pairs, strict=True)
+    return ArrayDataset(np.concatenate(inputs), np.concatenate(targets)), None
