@@ -124,3 +124,29 @@ def test_refusals_are_pytorchs() -> None:
     with pytest.raises(RuntimeError) as ours:
         F.conv_transpose2d(Tensor(x[None]), Tensor(w[None]))
     assert str(ours.value) == str(theirs.value)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize(
+    ("kind", "shape", "options"),
+    [
+        ("Conv1d", (2, 3, 7), {"padding": 2}),
+        ("Conv2d", (2, 3, 7, 6), {"padding": (2, 1), "stride": 2}),
+        ("Conv2d", (3, 7, 6), {"padding": "same", "dilation": 2, "groups": 3}),
+        ("Conv2d", (2, 3, 7, 6), {"padding": "same"}),
+        ("Conv2d", (2, 3, 7, 6), {"padding": "valid"}),
+    ],
+)
+def test_what_a_convolution_pads_with(
+    kind: str, shape: tuple[int, ...], options: dict[str, Any], mode: str
+) -> None:
+    kernel = 4 if options["padding"] == "same" and "dilation" not in options else 3
+    same_layer(kind, (3, 6, kernel), {**options, "padding_mode": mode}, draw(1, *shape))
+
+
+def test_padding_modes_that_are_refused() -> None:
+    for lib in (nn, torch.nn):
+        with pytest.raises(ValueError, match="padding_mode must be one of"):
+            lib.Conv2d(1, 1, 3, padding_mode="mirror")
+        with pytest.raises(ValueError, match='Only "zeros" padding mode is supported'):
+            lib.ConvTranspose2d(1, 1, 3, padding_mode="reflect")
