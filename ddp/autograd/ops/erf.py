@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.blocks import blocks
 
 # erf(x) = x · P(x²) / Q(x²) on [-EDGE, EDGE], fitted to a relative error of 2e-8; beyond, erf is
 # ±1 in float32. All coefficients are positive, so no step cancels: in float32 the result is within
@@ -30,8 +30,6 @@ Q = (
     3.8090753216416995e-05,
 )
 
-BLOCK = 1 << 14  # elements: a block and its temporaries stay in the L2 cache
-
 _exact = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -43,13 +41,6 @@ def erf(x: Array) -> Array:
     for source, target in blocks(np.ascontiguousarray(x), y):
         erf_into(source, target)
     return y
-
-
-def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Dense arrays of one size, BLOCK elements of each at a time."""
-    flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield tuple([array[start : start + BLOCK] for array in flat])
 
 
 def erf_into(x: Array, out: Array) -> None:

@@ -1,7 +1,8 @@
 """Normalisation of each sample by itself: over the last axes, or over groups of channels.
 
 Means and sums of squares are taken on dense rows in C order, whatever the memory's order was. The
-variance is that of the centred values (two passes), which keeps its digits far from zero.
+variance is that of the centred values (two passes), which keeps its digits far from zero. All
+passes over some rows are made before the next rows are touched: they then run in the cache.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import math
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.layout import column_dots, column_sums
+from ddp.autograd.ops.blocks import aligned_empty, row_blocks
+from ddp.autograd.ops.layout import SUM_ROWS, column_sums
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -19,13 +21,14 @@ def layer_norm(
     input: Tensor, axes: int, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """Normalise over the last `axes` axes; `weight` and `bias` have their shape, or are None."""
-    length = math.prod(input.shape[-axes:])
-    normal, inverse_std = normalised(input.array, length, eps)
-    y = normal if weight is None else normal * weight.array.reshape(-1)
-    if bias is not None:
-        y = y + bias.array.reshape(-1)
-    if y is normal:
-        y = normal.copy()  # what backward needs is nobody's to write to
+    rows = dense_rows(input.array, math.prod(input.shape[-axes:]))
+    normal, y = (aligned_empty(rows.shape, rows.dtype) for _ in range(2))
+    inverse_std = np.empty((len(rows), 1), rows.dtype)
+    w = None if weight is None else weight.array.reshape(-1)
+    b = None if bias is None else bias.array.reshape(-1)
+    for x_part, n, s, y_part in row_blocks(rows, normal, inverse_std, y):
+        normalise(x_part, eps, n, s)
+        affine(n, w, b, y_part)
     output = wrap(y.reshape(input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeLayerNormBackward0.record(output, *inputs):
@@ -35,26 +38,49 @@ def layer_norm(
     return output
 
 
-def normalised(x: Array, length: int, eps: float) -> tuple[Array, Array]:
-    """Dense rows of `length` with mean 0 and variance 1, and 1 / √(var + eps) per row (M, 1)."""
-    rows = np.ascontiguousarray(x).reshape(-1 if length else 0, length)
-    if x.size == 0:
-        return rows, np.ones((len(rows), 1), rows.dtype)
-    centred = rows - rows.mean(1, keepdims=True)
-    variance = np.einsum("mc,mc->m", centred, centred) / length
-    inverse_std = (1.0 / np.sqrt(variance + eps))[:, None]
-    centred *= inverse_std
-    return centred, inverse_std
+def dense_rows(x: Array, length: int) -> Array:
+    """The values in C order as rows of `length`."""
+    return np.ascontiguousarray(x).reshape(-1 if length else 0, length)
 
 
-def input_gradient(scaled: Array, normal: Array, inverse_std: Array) -> Array:
-    """dx = s · (g - mean g - n · mean(g · n)) per row, for g = dy · w of (M, D) rows."""
-    length = normal.shape[1]
-    dots = np.einsum("mc,mc->m", scaled, normal)[:, None] / length
-    dx = scaled - scaled.mean(1, keepdims=True)
-    dx -= normal * dots
+def normalise(x: Array, eps: float, normal: Array, inverse_std: Array) -> None:
+    """Write x with mean 0 and variance 1 in each row, and 1 / √(var + eps) of each row (M, 1)."""
+    np.subtract(x, row_means(x), out=normal)
+    variance = np.vecdot(normal, normal)
+    variance /= x.shape[1]
+    variance += eps
+    np.sqrt(variance, out=variance)
+    np.reciprocal(variance, out=inverse_std[:, 0])
+    normal *= inverse_std
+
+
+def row_means(rows: Array) -> Array:
+    """(M, D) → (M, 1), by BLAS where the rows are short enough: four times as fast as `mean`."""
+    length = rows.shape[1]
+    if length > SUM_ROWS:
+        return rows.mean(1, keepdims=True)
+    sums = rows @ np.ones(length, rows.dtype)
+    sums /= length
+    return sums[:, np.newaxis]
+
+
+def affine(normal: Array, weight: Array | None, bias: Array | None, out: Array) -> None:
+    """n · w + b, of which either may be missing. Always a copy: `normal` is backward's."""
+    if weight is None:
+        np.copyto(out, normal)
+    else:
+        np.multiply(normal, weight, out=out)
+    if bias is not None:
+        out += bias
+
+
+def input_gradient(dx: Array, normal: Array, inverse_std: Array, scratch: Array) -> None:
+    """From g = dy · w of (M, D) rows, in its place, s · (g - mean g - n · mean(g · n)) per row."""
+    dots = np.vecdot(dx, normal)
+    dots /= dx.shape[1]
+    dx -= row_means(dx)
+    dx -= np.multiply(normal, dots[:, np.newaxis], out=scratch)
     dx *= inverse_std
-    return dx
 
 
 class NativeLayerNormBackward0(Node):
@@ -72,14 +98,20 @@ class NativeLayerNormBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         normal, inverse_std, weight = self.saved
         rows = np.ascontiguousarray(dy).reshape(normal.shape)
-        gradients: list[Array | None] = [None] * len(self.next_functions)
-        if self.needs(0):
-            scaled = rows if weight is None else rows * weight.reshape(-1)
-            gradients[0] = input_gradient(scaled, normal, inverse_std).reshape(dy.shape)
-        if self.has_weight and self.needs(1):
-            gradients[1] = column_dots(rows, normal).reshape(self.shape)
-        if self.has_bias and self.needs(-1):
-            gradients[-1] = column_sums(rows).reshape(self.shape)
+        w = None if weight is None else weight.reshape(-1)
+        dx = aligned_empty(rows.shape, rows.dtype)
+        dw, db = np.zeros((2, rows.shape[1]), rows.dtype)
+        for g, n, s, dx_part in row_blocks(rows, normal, inverse_std, dx):
+            scratch = g * n
+            dw += column_sums(scratch)
+            db += column_sums(g)
+            affine(g, w, None, dx_part)
+            input_gradient(dx_part, n, s, scratch)
+        gradients: list[Array | None] = [dx.reshape(dy.shape)]
+        if self.has_weight:
+            gradients.append(dw.reshape(self.shape))
+        if self.has_bias:
+            gradients.append(db.reshape(self.shape))
         return tuple(gradients)
 
 
@@ -88,21 +120,24 @@ def group_norm(
 ) -> Tensor:
     """Normalise (N, C, ...) over each group of C / groups channels; `weight`, `bias`: (C,)."""
     images, channels = input.shape[:2]
-    length = input.array.size // max(images * groups, 1)
-    normal, inverse_std = normalised(input.array, length, eps)
-    y = normal.reshape(images, channels, -1)
-    if weight is not None:
-        y = y * weight.array[:, None]
-    if bias is not None:
-        y = y + bias.array[:, None]
-    if weight is None and bias is None:
-        y = y.copy()  # what backward needs is nobody's to write to
+    rows = dense_rows(input.array, input.array.size // max(images * groups, 1))
+    normal, inverse_std = np.empty_like(rows), np.ones((len(rows), 1), rows.dtype)
+    for x_part, n, s in row_blocks(rows, normal, inverse_std):
+        normalise(x_part, eps, n, s)
+    maps = normal.reshape(images, channels, -1)  # (N, C, pixels)
+    y = np.empty_like(maps)
+    affine(maps, per_channel(weight), per_channel(bias), y)
     output = wrap(y.reshape(input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeGroupNormBackward0.record(output, *inputs):
         node.has_weight, node.has_bias = weight is not None, bias is not None
         node.save(normal, inverse_std, weight)
     return output
+
+
+def per_channel(parameter: Tensor | None) -> Array | None:
+    """(C,) → (C, 1), to go with (N, C, pixels)."""
+    return None if parameter is None else parameter.array[:, np.newaxis]
 
 
 class NativeGroupNormBackward0(Node):
@@ -118,11 +153,13 @@ class NativeGroupNormBackward0(Node):
         maps = np.ascontiguousarray(dy).reshape(*dy.shape[:2], -1)  # (N, C, pixels)
         gradients: list[Array | None] = [None] * len(self.next_functions)
         if self.needs(0):
-            scaled = maps if weight is None else maps * weight[:, None]
-            dx = input_gradient(scaled.reshape(normal.shape), normal, inverse_std)
+            dx = np.empty_like(maps)
+            affine(maps, None if weight is None else weight[:, np.newaxis], None, dx)
+            for dx_part, n, s in row_blocks(dx.reshape(normal.shape), normal, inverse_std):
+                input_gradient(dx_part, n, s, np.empty_like(n))
             gradients[0] = dx.reshape(dy.shape)
         if self.has_weight and self.needs(1):
-            dots = np.einsum("ncp,ncp->nc", maps, normal.reshape(maps.shape))
+            dots = np.vecdot(maps, normal.reshape(maps.shape))
             gradients[1] = column_sums(dots)
         if self.has_bias and self.needs(-1):
             gradients[-1] = column_sums(maps.sum(2))

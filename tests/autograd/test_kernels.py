@@ -1,0 +1,81 @@
+"""The kernels that work block by block: as exact as they say, wherever the blocks end."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ddp.autograd.ops import blocks, gelu
+from ddp.autograd.ops.erf import erf
+from ddp.autograd.tensor import Tensor
+from ddp.nn import functional as F
+
+RNG = np.random.default_rng(0)
+
+
+def test_memory_begins_on_a_cache_line() -> None:
+    arrays = [blocks.aligned_empty((3, size), np.dtype(np.float32)) for size in (0, 1, 7, 500)]
+    assert all(array.ctypes.data % blocks.CACHE_LINE == 0 for array in arrays)
+    assert [array.shape for array in arrays] == [(3, 0), (3, 1), (3, 7), (3, 500)]
+
+
+def test_blocks_are_views_that_cover_everything_once() -> None:
+    x = np.zeros((3, blocks.BLOCK // 2 + 1))
+    for (part,) in blocks.blocks(x):
+        part += 1
+    for (part,) in blocks.row_blocks(x):
+        part += 1
+    assert (x == 2).all()
+
+
+def test_the_normal_distribution_function_is_exact_to_float32() -> None:
+    x = np.linspace(-30, 30, 60_001, dtype=np.float32)
+    exact = [math.erfc(-value / math.sqrt(2)) / 2 for value in x.tolist()]
+    found = np.empty_like(x)
+    gelu.cumulative(x, x * x, found)
+    assert np.abs(found - exact).max() < 1.1e-7
+
+
+def test_erf_is_exact_to_float32() -> None:
+    x = np.linspace(-6, 6, 2 * blocks.BLOCK + 3, dtype=np.float32)
+    np.testing.assert_allclose(erf(x), [math.erf(value) for value in x.tolist()], 4e-7, 0)
+
+
+def test_gelu_over_several_blocks_is_that_of_float64() -> None:
+    x = RNG.standard_normal((3, blocks.BLOCK // 2 + 5)) * 3
+    single = Tensor(x.astype(np.float32), requires_grad=True)
+    double = Tensor(x, requires_grad=True)
+    for tensor in (single, double):
+        F.gelu(tensor).sum().backward()
+    np.testing.assert_allclose(F.gelu(single).detach(), F.gelu(double).detach(), 1e-6, 1e-6)
+    assert single.grad is not None
+    assert double.grad is not None
+    np.testing.assert_allclose(single.grad, double.grad, 1e-6, 1e-6)
+
+
+def test_gelu_of_what_is_not_finite_is_pytorchs() -> None:
+    x = np.array([math.inf, -math.inf, math.nan, 1e20, -1e20], np.float32)
+    found = F.gelu(Tensor(x)).array
+    np.testing.assert_array_equal(found, [math.inf, math.nan, math.nan, x[3], 0])
+
+
+@pytest.mark.parametrize("length", [1, 24, 1024, 1500])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_layer_norm_over_several_blocks_is_that_of_float64(length: int, offset: float) -> None:
+    x = RNG.standard_normal((2 * blocks.BLOCK // length + 3, length)) + offset
+    w, b, dy = (RNG.standard_normal(shape) for shape in (length, length, x.shape))
+    results = [_normalised(array_type, x, w, b, dy) for array_type in (np.float32, np.float64)]
+    tolerance = 2e-5 if offset == 0 else 2e-3  # of x itself, float32 keeps 6e-5
+    for single, double in zip(*results, strict=True):
+        scale = np.abs(double).max()
+        np.testing.assert_allclose(single, double, tolerance, tolerance * scale)
+
+
+def _normalised(dtype: type, *arrays: np.ndarray) -> list[np.ndarray]:
+    x, w, b = (Tensor(array.astype(dtype), requires_grad=True) for array in arrays[:3])
+    y = F.layer_norm(x, w.shape, w, b)
+    y.backward(Tensor(arrays[3].astype(dtype)))
+    gradients = [tensor.grad.array for tensor in (x, w, b) if tensor.grad is not None]
+    return [y.detach().array, *gradients]
