@@ -13,6 +13,7 @@ agree is checked before anything is measured. Where PyTorch is missing, ours is 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -20,7 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.baton import ROOT, Failure
+from benchmarks.baton import Failure
+from benchmarks.chart import bars, draw_results
 from benchmarks.exchange import exchange_rows
 from benchmarks.installed import installed_row
 from benchmarks.rows import HEADS, Row, cells, missed, sections, to_json
@@ -30,7 +32,6 @@ from benchmarks.steps import step_rows
 from benchmarks.table import as_text, number
 from benchmarks.workloads import BY_NAME, WORKLOADS, Workload
 
-RESULTS = ROOT / "benchmarks" / "results"
 EXTRAS = ("service", "exchange", "start", "installed")
 FEW = 3  # rounds of what takes long and varies little
 
@@ -53,6 +54,8 @@ def main() -> int:
     print(report(rows))
     if arguments.out is not None:
         write(arguments.out, facts, arguments, rows)
+        if importlib.util.find_spec("matplotlib") is not None and bars(rows):
+            draw_results(arguments.out, arguments.out.with_suffix(".png"))
     return 0
 
 
@@ -69,7 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="3 rounds of short turns")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--before", type=Path, help="another checkout of ours to compare with")
-    parser.add_argument("--out", type=Path, help="a JSON file for rows and machine")
+    parser.add_argument("--out", type=Path, help="a JSON file; a chart (.png) comes beside it")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (FEW if arguments.quick else 9)
     arguments.block_s = 0.1 if arguments.quick else 0.3

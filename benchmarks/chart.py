@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.rows import Row, from_json
 
 COLORS = {1: "#4c78a8", 2: "#f58518"}
+GOAL_LINE: dict[str, Any] = {"color": "black", "linewidth": 1, "linestyle": ":"}
 WIDTH = 0.38
 SECTION = "a training step"
 
@@ -66,6 +67,7 @@ def draw(chosen: Sequence[Bar], machine: dict[str, Any], path: Path) -> None:
     axes.set_ylabel("times as fast as PyTorch")
     axes.set_title("A training step: ddp beside PyTorch's DistributedDataParallel", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
+    axes.plot([], [], label="what must be", **GOAL_LINE)
     axes.legend(frameon=False)
     caption = f"{machine['processor']}, {machine['cores']} cores, {machine['date'][:10]}"
     figure.text(0.99, 0.965, caption, ha="right", fontsize=7, color="gray")
@@ -85,7 +87,7 @@ def draw_bars(
     for x, bar in zip(at, chosen, strict=True):
         axes.plot([x, x], [bar.low, bar.high], color="black", linewidth=1)
         across = [x - WIDTH * 0.46, x + WIDTH * 0.46]
-        axes.plot(across, [bar.must, bar.must], color="black", linewidth=1, linestyle=":")
+        axes.plot(across, [bar.must, bar.must], **GOAL_LINE)
         axes.annotate(
             f"{bar.height:.2g}×",
             (x, max(bar.high, 1)),
@@ -96,11 +98,11 @@ def draw_bars(
         )
 
 
-def main() -> None:
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
+def draw_results(source: Path, target: Path) -> None:
+    """Draw what a results file holds."""
     found = json.loads(source.read_text())
     draw(bars([from_json(row) for row in found["rows"]]), found["machine"], target)
 
 
 if __name__ == "__main__":
-    main()
+    draw_results(Path(sys.argv[1]), Path(sys.argv[2]))
