@@ -7,12 +7,13 @@ import numpy as np
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.conv import (
     ConvolutionBackward0,
+    add_bias,
     conv2d,
     correlate,
     input_gradient,
-    scattered_gradient,
     weight_gradient,
 )
+from ddp.autograd.ops.conv_columns import scattered_gradient, taps_of
 from ddp.autograd.ops.layout import channels_first, channels_last, column_sums
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, view_of, wrap
@@ -64,7 +65,7 @@ def conv_transpose2d(
     ]
     y = np.concatenate(parts, 3)
     if bias is not None:
-        y += bias.array
+        add_bias(y, bias.array)
     output = wrap(channels_first(y))
     inputs = (input, weight) if bias is None else (input, weight, bias)
     if node := TransposedConvolutionBackward0.record(output, *inputs):
@@ -82,7 +83,7 @@ def spread_out(x: Array, w: Array, window: Window) -> Array:
         )
     ]
     if any(leftover):  # rows that no kernel reaches, which the correlation would not make
-        return scattered_gradient(x, w, window)
+        return scattered_gradient(x, taps_of(w), window)
     return input_gradient(x, w, window)
 
 
@@ -109,8 +110,9 @@ class TransposedConvolutionBackward0(Node):
             dx = channels_first(np.concatenate(dx_parts, 3))
         if self.needs(1):
             xs = groups_of(np.ascontiguousarray(channels_last(x)), 3, self.groups)
-            pairs = zip(xs, dys, strict=True)
-            dw = np.concatenate([weight_gradient(x_g, dy_g, self.window) for x_g, dy_g in pairs])
+            dw = np.empty((x.shape[1], dys[0].shape[3], *self.window.kernel), dy.dtype)
+            for x_g, dy_g, dw_g in zip(xs, dys, np.split(dw, self.groups), strict=True):
+                weight_gradient(x_g, dy_g, self.window, dw_g)
         if len(self.next_functions) == 2:
             return dx, dw
         db = column_sums(dy.reshape(-1, dy.shape[3])) if self.needs(2) else None

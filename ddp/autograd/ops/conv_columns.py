@@ -1,0 +1,214 @@
+"""Convolution as a product with the column matrix (im2col): any kernel, stride and dilation.
+
+The column matrix has a row per output pixel: the kh·kw·C inputs that its window sees (Chellapilla,
+Puri and Simard, "High performance convolutional neural networks for document processing", 2006).
+Where outputs are few, a row serves `tile` neighbouring pixels, and the kernel is repeated along a
+band of the matrix it is multiplied with. For a kernel k of three pixels in a row and tile = 2:
+
+                  k0  0
+    [x0 x1 x2 x3] k1 k0   =  [y0 y1]
+                  k2 k1
+                   0 k2
+
+That costs products with 0, but the product is wide enough for BLAS, and there are fewer columns.
+
+Arrays are channels-last, (N, H, W, C); kernels are `taps`, (kh, kw, C, O). A block of columns fills
+about half of the L2 cache and is made again for the backward pass, not kept: for a 3x3 kernel it
+is nine times the input. Blocks depend on shapes only, so equal inputs give equal bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ddp.autograd.node import Array
+from ddp.autograd.ops.window import Window
+
+# Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of
+# the result's bits: weight gradients are summed block by block.
+COLUMNS_BYTES = 512 << 10
+# But no fewer rows than these, or BLAS is busy with rearranging the kernels of many channels.
+ROWS = 256
+# A product with n columns takes about as long as one with n + NARROW of them at full speed.
+NARROW = 12
+# As many products take as long as the addition of one pixel, however few channels it has.
+PRODUCTS_PER_PIXEL = 512
+
+
+def correlate(x: Array, taps: Array, window: Window) -> Array:
+    """Y = X @ W, block by block: x (N, H, W, C), taps (kh, kw, C, O) → (N, Ho, Wo, O)."""
+    outputs = taps.shape[3]
+    tile = tile_width(window, outputs)
+    matrix = band_matrix(taps, window, tile)
+    y = np.empty((len(x), *window.output, outputs), x.dtype)
+    rows = y.reshape(-1, tile * outputs)
+    for block, columns in column_blocks(x, window, tile):
+        np.matmul(columns, matrix, out=rows[block])
+    return y
+
+
+def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
+    """dW = dYᵀ @ X, summed block by block and written to dw (O, C, kh, kw)."""
+    outputs, channels = dy.shape[3], x.shape[3]
+    tile = tile_width(window, outputs)
+    rows = dy.reshape(-1, tile * outputs)
+    kh, kw = window.kernel
+    bands = np.zeros((tile * outputs, kh * run_length(window, tile) * channels), x.dtype)
+    for block, columns in column_blocks(x, window, tile):
+        bands += rows[block].T @ columns
+    bands = bands.reshape(tile, outputs, kh, -1, channels)
+    step = window.stride[1]
+    dw[...] = bands[0, :, :, :kw].transpose(0, 3, 1, 2)
+    for place in range(1, tile):
+        dw += bands[place, :, :, place * step : place * step + kw].transpose(0, 3, 1, 2)
+
+
+def scattered_gradient(dy: Array, taps: Array, window: Window) -> Array:
+    """dX = dY @ Wᵀ, each window's inputs added back where they belong → (N, H, W, C)."""
+    if adds_whole_rows(window, *taps.shape[2:]):
+        return _scattered_by_rows(dy, taps, window)
+    images, channels = len(dy), taps.shape[2]
+    matrix = taps.reshape(-1, taps.shape[3]).T
+    dx = np.zeros((images, *window.padded, channels), dy.dtype)
+    for first, last in image_blocks(images, window, channels * dy.itemsize):
+        columns = dy[first:last].reshape(-1, len(matrix)) @ matrix
+        columns = columns.reshape(last - first, *window.output, *window.kernel, channels)
+        for row in range(window.kernel[0]):
+            for column in range(window.kernel[1]):
+                pixels = window.shifted(dx[first:last], row, column)
+                pixels += columns[:, :, :, row, column]
+    return window.interior(dx)
+
+
+def _scattered_by_rows(dy: Array, taps: Array, window: Window) -> Array:
+    """The same with whole rows as tiles: as many additions as the kernel has rows."""
+    images, channels = len(dy), taps.shape[2]
+    width = window.output[1]
+    matrix = band_matrix(taps, window, width)
+    reached = run_length(window, width)
+    columns = dy.reshape(images * window.output[0], len(matrix.T)) @ matrix.T
+    columns = columns.reshape(images, window.output[0], window.kernel[0], reached, channels)
+    dx = np.zeros((images, *window.padded, channels), dy.dtype)
+    height = (window.output[0] - 1) * window.stride[0] + 1
+    for row in range(window.kernel[0]):
+        top = row * window.dilation[0]
+        pixels = dx[:, top : top + height : window.stride[0], :reached]
+        pixels += columns[:, :, row]
+    return window.interior(dx)
+
+
+def adds_whole_rows(window: Window, channels: int, outputs: int) -> bool:
+    """Whether products with 0 cost less than additions of single pixels of few channels."""
+    products = run_length(window, window.output[1]) * channels * outputs
+    return window.dilation[1] == 1 and products <= PRODUCTS_PER_PIXEL * window.kernel[1]
+
+
+def taps_of(w: Array) -> Array:
+    """(O, C, kh, kw) → (kh, kw, C, O): a view of memory in the order (O, kh, kw, C)."""
+    return np.ascontiguousarray(w.transpose(0, 2, 3, 1)).transpose(1, 2, 3, 0)
+
+
+def mirrored_taps(w: Array) -> Array:
+    """The taps that carry gradients back: (O, C, kh, kw) → (kh, kw, O, C), mirrored."""
+    taps = np.ascontiguousarray(w.transpose(0, 2, 3, 1))  # in two steps: both go along the cache
+    return np.ascontiguousarray(taps[:, ::-1, ::-1].transpose(1, 2, 0, 3))
+
+
+def tile_width(window: Window, outputs: int) -> int:
+    """How many neighbouring output pixels a row serves: what costs least for `outputs` channels.
+
+    A pixel costs run_length / tile products per channel, at the speed of a product of tile times
+    `outputs` columns.
+    """
+    if window.dilation[1] > 1 or window.is_pointwise:
+        return 1
+    width = window.output[1]
+    tiles = [tile for tile in range(1, width + 1) if width % tile == 0]
+    return min(tiles, key=lambda tile: run_length(window, tile) * (1 + NARROW / (tile * outputs)))
+
+
+def run_length(window: Window, tile: int) -> int:
+    """How many pixels of a row `tile` neighbouring windows see together."""
+    return (tile - 1) * window.stride[1] + window.kernel[1]
+
+
+def band_matrix(taps: Array, window: Window, tile: int) -> Array:
+    """(kh, kw, C, O) → (kh · run_length · C, tile · O); a view for one pixel."""
+    kh, kw, channels, outputs = taps.shape
+    if tile == 1:
+        return taps.reshape(-1, outputs)
+    step = window.stride[1]
+    bands = np.zeros((kh, run_length(window, tile), channels, tile, outputs), taps.dtype)
+    for place in range(tile):
+        bands[:, place * step : place * step + kw, :, place] = taps
+    return bands.reshape(-1, tile * outputs)
+
+
+def image_blocks(images: int, window: Window, pixel_bytes: int) -> Iterator[tuple[int, int]]:
+    """First and last image of each block whose columns fill about COLUMNS_BYTES."""
+    kh, kw = window.kernel
+    area = window.output[0] * window.output[1]
+    rows = max(ROWS, COLUMNS_BYTES // max(1, kh * kw * pixel_bytes))
+    size = max(1, rows // area)
+    for first in range(0, images, size):
+        yield first, min(first + size, images)
+
+
+def column_blocks(x: Array, window: Window, tile: int) -> Iterator[tuple[slice, Array]]:
+    """The column matrix of a dense (N, H, W, C) array, as (which rows, those rows).
+
+    A block is a number of images, or some rows of one. Its memory is used again for the next.
+    """
+    images, _, _, channels = x.shape
+    height, width = window.output[0], window.output[1] // tile
+    if window.is_pointwise:
+        yield slice(0, images * height * width), x.reshape(-1, channels)
+        return
+    depth = window.kernel[0] * run_length(window, tile) * channels
+    rows = max(ROWS, COLUMNS_BYTES // max(1, depth * x.itemsize))
+    group = max(1, min(images, rows // (height * width)))
+    band = min(height, max(1, rows // width))
+    memory = np.empty((group * band * width, depth), x.dtype)
+    padded = np.zeros((group, *window.padded, channels), x.dtype) if window.is_padded else None
+    for first in range(0, images, group):
+        last = min(first + group, images)
+        image = x[first:last]
+        if padded is not None:
+            window.interior(padded)[: last - first] = image
+            image = padded[: last - first]
+        runs = runs_of(image, window, tile)
+        for top in range(0, height, band):
+            bottom = min(top + band, height)
+            columns = memory[: (last - first) * (bottom - top) * width]
+            part = runs[:, top:bottom]
+            columns.reshape(-1).view(runs.dtype).reshape(part.shape)[...] = part
+            start = (first * height + top) * width
+            yield slice(start, start + len(columns)), columns
+
+
+def runs_of(image: Array, window: Window, tile: int) -> Array:
+    """What `tile` windows see in a padded, dense (N, Hp, Wp, C) array, as runs of its memory.
+
+    A view (N, Ho, Wo / tile, kh, pieces) whose elements are whole runs: NumPy copies a run at once,
+    in half the time that its numbers one after the other take. With dilation a row of a window is
+    several pieces.
+    """
+    images, _, _, channels = image.shape
+    per_image, per_row, per_pixel, _ = image.strides
+    dilated = window.dilation[1] > 1
+    pieces = window.kernel[1] if dilated else 1
+    length = 1 if dilated else run_length(window, tile)
+    return np.ndarray(
+        (images, window.output[0], window.output[1] // tile, window.kernel[0], pieces),
+        np.dtype((np.void, length * channels * image.itemsize)),
+        buffer=image,
+        strides=(
+            per_image,
+            per_row * window.stride[0],
+            per_pixel * window.stride[1] * tile,
+            per_row * window.dilation[0],
+            per_pixel * window.dilation[1],
+        ),
+    )
