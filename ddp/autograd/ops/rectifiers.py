@@ -45,6 +45,10 @@ class LeakyReluBackward0(Node):
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """y = x where x > 0, else w · x. `weight` has one value per channel of (N, C, ...), or one."""
+    if weight.ndim > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
+        )
     x, w = input.array, _along_channels(weight.array, input.ndim)
     output = wrap(np.maximum(x, 0) + w * np.minimum(x, 0))
     if node := PreluKernelBackward0.record(output, input, weight):

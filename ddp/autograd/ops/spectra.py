@@ -162,7 +162,7 @@ def eigh(x: Tensor, UPLO: Any = "L") -> Eigen:
 
 
 class LinalgEighBackward0(Node):
-    """dX = V (Vᵀ dV / E) Vᵀ with dL on the middle's diagonal; E = Lj - Li off it."""
+    """dX = V (skew(Vᵀ dV) / 2E) Vᵀ with dL on the middle's diagonal; E = Lj - Li off it."""
 
     __slots__ = ()
 
@@ -170,8 +170,7 @@ class LinalgEighBackward0(Node):
         values, v = self.saved
         middle = np.zeros(v.shape, v.dtype) if dl is None else _diagonal(dl)
         if dv is not None:
-            inner = _t(v) @ dv / _off_diagonal_gaps(values)
-            middle = middle + inner * (1 - np.eye(v.shape[-1], dtype=v.dtype))
+            middle = middle + _skew(_t(v) @ dv) / (2 * _off_diagonal_gaps(values))
         return (v @ middle @ _t(v),)
 
 

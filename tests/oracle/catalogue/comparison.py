@@ -23,6 +23,7 @@ DEFAULT = {
     torch.float32: (1.3e-6, 1e-5),
     torch.float64: (1e-7, 1e-7),
 }
+Array = np.ndarray[Any, Any]
 Tolerances = dict[Any, tuple[float, float]]
 
 
@@ -119,7 +120,7 @@ def _leaf(ours: Any, theirs: Any, tolerances: Tolerances, same_values: bool) -> 
     return _values(ours.array, theirs, tolerances) if same_values else ""
 
 
-def _values(ours: np.ndarray[Any, Any], theirs: Any, tolerances: Tolerances) -> str:
+def _values(ours: Array, theirs: Any, tolerances: Tolerances) -> str:
     rtol, atol = tolerances.get(theirs.dtype, (0.0, 0.0))
     expected = (theirs.clone() if theirs._is_zerotensor() else theirs.resolve_neg()).numpy()
     with np.errstate(all="ignore"):
@@ -127,7 +128,19 @@ def _values(ours: np.ndarray[Any, Any], theirs: Any, tolerances: Tolerances) -> 
     if not unlike.any():
         return ""
     at = tuple(int(index) for index in np.argwhere(unlike)[0])
-    return f"{unlike.sum()} of {ours.size} values, at {at} {ours[at]!r} for {expected[at]!r}"
+    return (
+        f"{unlike.sum()} of {ours.size} values, at {at} {ours[at]!r} for {expected[at]!r}, "
+        f"off by {_off_by(ours, expected):.1e}"
+    )
+
+
+def _off_by(ours: Array, expected: Array) -> float:
+    """The largest difference, of numbers above 1 relative to the largest; inf if not a number."""
+    if not np.array_equal(np.isfinite(ours), np.isfinite(expected)):
+        return float("inf")
+    finite = np.isfinite(expected)
+    mine, other = ours[finite].astype(np.float64), expected[finite].astype(np.float64)
+    return float(np.abs(mine - other).max(initial=0.0) / max(1.0, np.abs(other).max(initial=0.0)))
 
 
 def gradients(

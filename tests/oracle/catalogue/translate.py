@@ -16,7 +16,6 @@ from ddp import nn
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional
 
-
 Array = np.ndarray[Any, Any]
 
 
@@ -65,19 +64,20 @@ class Translator:
 
     def _array(self, theirs: Any) -> Array:
         """A copy that lies in memory as theirs does: strides, and what shares memory, are kept."""
-        array = array_of(theirs)
-        storage = theirs.untyped_storage()
-        length = storage.nbytes() // array.itemsize
-        if theirs.is_neg() or theirs._is_zerotensor() or not length:
-            return array.copy(order="K")
-        key = storage.data_ptr(), theirs.dtype
-        if key not in self._memory:
-            whole = theirs.detach().as_strided((length,), (1,), 0)
-            self._memory[key] = whole.numpy().copy()
-        place = self._memory[key][theirs.storage_offset() :]
-        is_one_to_one = 0 not in [s for n, s in zip(array.shape, array.strides) if n > 1]
+        require_translatable(theirs)
+        plain = theirs.detach()
+        storage, size = plain.untyped_storage(), plain.element_size()
+        if plain.is_neg() or plain._is_zerotensor() or not storage.nbytes():
+            return plain.resolve_neg().clone().numpy()
+        key = storage.data_ptr(), plain.dtype
+        if key not in self._memory:  # a clone, since a tensor seen by NumPy cannot be resized
+            whole = plain.as_strided((storage.nbytes() // size,), (1,), 0)
+            self._memory[key] = whole.clone().numpy()
         return np.lib.stride_tricks.as_strided(
-            place, array.shape, array.strides, writeable=is_one_to_one
+            self._memory[key][plain.storage_offset() :],
+            tuple(plain.shape),
+            [stride * size for stride in plain.stride()],
+            writeable=not _repeats(plain),
         )
 
     def _encoder_layer(self, theirs: Any) -> nn.TransformerEncoderLayer:
@@ -113,14 +113,18 @@ class Translator:
         return value
 
 
-def array_of(theirs: Any) -> np.ndarray[Any, Any]:
-    """The tensor's memory as an array; Untranslatable where NumPy or our library has none."""
+def _repeats(theirs: Any) -> bool:
+    """Whether an axis runs over the same memory again and again."""
+    return any(n > 1 and s == 0 for n, s in zip(theirs.shape, theirs.stride(), strict=True))
+
+
+def require_translatable(theirs: Any) -> None:
+    """Raise Untranslatable where NumPy or our library has no such tensor."""
     if theirs.layout is not torch.strided or theirs.is_quantized or theirs.device.type != "cpu":
         raise Untranslatable(f"a {theirs.layout} tensor on {theirs.device}")
     dtype_of(theirs.dtype)
     if theirs.dim() > MOST_AXES:
         raise Untranslatable(f"array of {theirs.dim()} axes")
-    return theirs.detach().resolve_neg().numpy()
 
 
 def dtype_of(theirs: torch.dtype) -> np.dtype[Any]:
