@@ -109,7 +109,6 @@ from ddp.autograd.ops.grid import combinations as combinations
 from ddp.autograd.ops.grid import meshgrid as meshgrid
 from ddp.autograd.ops.grid import tril_indices as tril_indices
 from ddp.autograd.ops.grid import triu_indices as triu_indices
-from ddp.autograd.ops.inplace import zero_ as zero_
 from ddp.autograd.ops.join import chunk as chunk
 from ddp.autograd.ops.join import narrow as narrow
 from ddp.autograd.ops.join import split as split
@@ -291,6 +290,7 @@ from ddp.autograd.ops.out import vdot as vdot
 from ddp.autograd.ops.out import vstack as vstack
 from ddp.autograd.ops.out import where as where
 from ddp.autograd.ops.out import xlogy as xlogy
+from ddp.autograd.ops.overwrite import zero_ as zero_
 from ddp.autograd.ops.products import cdist as cdist
 from ddp.autograd.ops.products import chain_matmul as chain_matmul
 from ddp.autograd.ops.sampling import normal as normal

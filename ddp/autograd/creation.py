@@ -36,7 +36,11 @@ def _new(
     require_cpu(device)
     for name in of_memory.keys() - _OF_MEMORY:
         raise TypeError(f"got an unexpected keyword argument '{name}'")
-    result = wrap(array)
+    return _started(wrap(array), requires_grad)
+
+
+def _started(result: Tensor, requires_grad: bool = False) -> Tensor:
+    """A tensor that no operation made, as the mode wants it."""
     if mode.inference:
         result._become_inference()
     if requires_grad:
@@ -88,7 +92,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None, device: Any = None) -> 
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
-        return wrap(data if dtype is None else data.astype(as_dtype(dtype), copy=False))
+        return from_numpy(data if dtype is None else data.astype(as_dtype(dtype), copy=False))
     return tensor(data, dtype)
 
 
@@ -96,7 +100,7 @@ def from_numpy(array: Array) -> Tensor:
     """A tensor over the memory of `array`."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    return wrap(array)
+    return _started(wrap(array))
 
 
 def scalar_tensor(value: float, dtype: DTypeLike | None = None, **options: Any) -> Tensor:

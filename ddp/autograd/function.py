@@ -16,7 +16,7 @@
 
 `ctx` is the node itself, so what forward stores on it is reachable as `y.grad_fn.name`. Inside
 forward and backward nothing is recorded. Gradients line up with the positional arguments of
-`apply`; keyword arguments are passed on and not differentiated.
+`apply`; those given by name count as if given by place.
 
 Left out: vmap, forward-mode derivatives.
 """
@@ -24,6 +24,7 @@ Left out: vmap, forward-mode derivatives.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
@@ -261,16 +262,20 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward and record it."""
+        takes_ctx = cls.setup_context is Function.setup_context
+        if kwargs or not takes_ctx:
+            args = _by_place(cls.forward, (None, *args) if takes_ctx else args, kwargs)
+            args = args[1:] if takes_ctx else args
         edges = tuple([edge(a) for a in args if isinstance(a, Tensor)])
         ctx = cls._ctx_class()  # after the edges: a node is younger than those it leads to
         ctx.needs_input_grad = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
         ctx._argument_shapes = [a.shape if isinstance(a, Tensor) else None for a in args]
         recorded = mode.enabled is not False and any(ctx.needs_input_grad)
         with no_grad():
-            if cls.setup_context is Function.setup_context:
-                output = cls.forward(ctx, *args, **kwargs)
+            if takes_ctx:
+                output = cls.forward(ctx, *args)
             else:
-                output = cls.forward(*args, **kwargs)
+                output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
         raw = output if isinstance(output, tuple) else (output,)
         ctx._keep(raw)
@@ -278,6 +283,18 @@ class Function:
         if recorded:
             _connect(ctx, edges, results)
         return results if isinstance(output, tuple) else results[0]
+
+
+def _by_place(
+    forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
+    """All arguments of `forward` by place, defaults filled in: each has a place for a gradient."""
+    bound = inspect.signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    if bound.kwargs:
+        names = ", ".join(f"'{name}'" for name in bound.kwargs)
+        raise TypeError(f"forward() of a Function takes arguments by place only; {names} is not")
+    return bound.args
 
 
 def _result(ctx: FunctionCtx, args: tuple[Any, ...], value: Any, recorded: bool) -> Any:

@@ -167,8 +167,7 @@ class set_grad_enabled(_Switch):
 class inference_mode(_Switch):
     """`no_grad`, whose results can never be used where gradients are recorded.
 
-    They have no version counter; a clone of one, made outside, is an ordinary tensor. Tensors that
-    factories such as `zeros` make inside are ordinary ones (PyTorch's are not).
+    They have no version counter; a clone of one, made outside, is an ordinary tensor.
     `inference_mode(False)` is the ordinary, recording mode.
     """
 

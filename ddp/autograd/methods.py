@@ -27,6 +27,7 @@ from ddp.autograd.ops import (
     logic,
     moments,
     order,
+    overwrite,
     products,
     reduce,
     rounding,
@@ -205,9 +206,9 @@ class Methods:
     exp_ = inplace.exp_
     sqrt_ = inplace.sqrt_
     clamp_ = inplace.clamp_
-    zero_ = inplace.zero_
-    fill_ = inplace.fill_
-    copy_ = inplace.copy_
+    zero_ = overwrite.zero_
+    fill_ = overwrite.fill_
+    copy_ = overwrite.copy_
     subtract_ = inplace.sub_
     multiply_ = inplace.mul_
     divide_ = inplace.div_

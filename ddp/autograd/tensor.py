@@ -108,6 +108,8 @@ class Tensor(Methods, Memory):
         self._accumulator = None
         self._retains_grad = False
         self.grad_buffer = None
+        if mode.inference:
+            self._become_inference()
         if requires_grad:
             self.requires_grad = True
 

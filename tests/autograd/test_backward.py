@@ -173,3 +173,18 @@ def test_an_unused_output_costs_the_other_nothing(lib: Lib) -> None:
     first, _ = x.split([1, 2])
     (first * 4).backward()
     assert x.grad.tolist() == [4.0, 0.0, 0.0]
+
+
+def test_the_gradient_of_a_sum_is_one_number_expanded_and_dense_once_it_is_kept(lib: Lib) -> None:
+    x, strides = lib.ones(2, 3, requires_grad=True), []
+    x.register_hook(lambda grad: strides.append(grad.stride()))
+    x.sum().backward()
+    assert strides == [(0, 0)]
+    assert x.grad.stride() == (3, 1)
+    x.grad.add_(1)
+
+
+def test_a_gradient_lies_in_memory_as_its_leaf_does(lib: Lib) -> None:
+    x = lib.ones(4, 3).t().requires_grad_()
+    (x * 2).sum().backward()
+    assert x.grad.stride() == (1, 3)

@@ -188,8 +188,10 @@ def test_an_input_changed_in_place_is_returned_as_itself(lib: Lib) -> None:
 
     x = leaf(lib, 3.0)
     y = x * 1
+    version = y._version
     z = Double.apply(y)
     assert z is y
+    assert y._version > version
     assert y.grad_fn.name() == "DoubleBackward"
     z.backward()
     assert x.grad.tolist() == [2.0]
@@ -321,3 +323,71 @@ def test_once_differentiable_leaves_the_gradient_as_it_is(lib: Lib) -> None:
     x = leaf(lib, 1.0)
     Double.apply(x).backward()
     assert x.grad.tolist() == [2.0]
+
+
+def test_arguments_by_name_count_as_if_given_by_place(lib: Lib) -> None:
+    seen = []
+
+    class Scale(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor=1):
+            seen.append(ctx.needs_input_grad)
+            ctx.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, dy):
+            return (dy * ctx.factor, None)[: len(ctx.needs_input_grad)]
+
+    x = leaf(lib, 1.0)
+    Scale.apply(x, factor=3).backward()
+    Scale.apply(x=x, factor=5).backward()
+    Scale.apply(x).backward()
+    assert x.grad.tolist() == [9.0]
+    assert seen == [(True, False), (True, False), (True,)]
+    with pytest.raises(TypeError):
+        Scale.apply(x, power=2)
+
+
+def test_setup_context_gets_defaults_too(lib: Lib) -> None:
+    class Scale(lib.autograd.Function):
+        @staticmethod
+        def forward(x, factor=4):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * ctx.factor, None
+
+    x = leaf(lib, 1.0)
+    Scale.apply(x).backward()
+    assert x.grad.tolist() == [4.0]
+
+
+def identity_with_another_gradient(lib: Lib, forward: Any) -> Any:
+    members = {"forward": staticmethod(forward), "backward": staticmethod(lambda ctx, dy: dy * 9)}
+    return type("Same", (lib.autograd.Function,), members)
+
+
+@pytest.mark.parametrize("forward", [lambda ctx, x: x, lambda ctx, x: x.view(-1)])
+@pytest.mark.parametrize("of_leaf", [True, False])
+def test_a_view_of_an_input_is_not_written_to(lib: Lib, forward: Any, of_leaf: bool) -> None:
+    function, x = identity_with_another_gradient(lib, forward), leaf(lib, 1.0, 2.0)
+    for part in (slice(None), slice(1)):
+        y = function.apply(x if of_leaf else x * 1)
+        assert y.grad_fn.name() == "SameBackward"
+        assert y._base is not None
+        with pytest.raises(RuntimeError, match="This view was created inside a custom Function"):
+            y[part].add_(1)
+
+
+def test_a_new_output_may_be_written_to(lib: Lib) -> None:
+    x = leaf(lib, 1.0)
+    y = identity_with_another_gradient(lib, lambda ctx, x: x * 1).apply(x)
+    y.view(-1).add_(1)
+    y.backward()
+    assert x.grad.tolist() == [9.0]

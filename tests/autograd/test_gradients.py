@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -86,3 +89,32 @@ def test_the_check_refuses_inputs_that_need_no_gradient_and_warns_about_float32(
         gradcheck(exp, Tensor(np.ones(2)))
     with pytest.warns(UserWarning, match="double precision"):
         gradcheck(exp, Tensor(np.ones(2, np.float32), requires_grad=True), raise_exception=False)
+
+
+def test_a_mismatch_names_output_and_input_and_shows_both(lib: Any) -> None:
+    class Wrong(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * x
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * 3
+
+    x = lib.tensor([0.4, 2.0], dtype=lib.float64, requires_grad=True)
+    words = r"(?s)Jacobian mismatch for output 0 with respect to input 0,\nnumerical:.*analytical:"
+    with pytest.raises(RuntimeError, match=words) as raised:
+        lib.autograd.gradcheck(Wrong.apply, x)
+    assert type(raised.value).__name__ == "GradcheckError"
+    with pytest.raises(ValueError, match="gradcheck expects at least one input tensor to require"):
+        lib.autograd.gradcheck(lambda x: x, lib.ones(1, dtype=lib.float64))
+
+
+def test_the_check_takes_pytorchs_arguments(lib: Any) -> None:
+    arguments = inspect.signature(lib.autograd.gradcheck).parameters.values()
+    assert {a.name: a.default for a in arguments if a.default is not a.empty} == {
+        "eps": 1e-6, "atol": 1e-5, "rtol": 1e-3, "raise_exception": True, "nondet_tol": 0.0,
+        "check_undefined_grad": True, "check_grad_dtypes": False, "check_batched_grad": False,
+        "check_batched_forward_grad": False, "check_forward_ad": False, "check_backward_ad": True,
+        "fast_mode": False, "masked": None,
+    }  # fmt: skip

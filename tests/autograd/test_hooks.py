@@ -207,3 +207,28 @@ def test_a_nodes_hook_replaces_the_gradients_of_its_inputs(lib: Lib) -> None:
     handle.remove()
     y.backward()
     assert x.grad.tolist() == [24.0]
+
+
+def test_everything_around_a_node_and_a_leaf_in_order(lib: Lib) -> None:
+    x = leaf(lib, 2.0)
+    y = x * 3
+    accumulate, order = y.grad_fn.next_functions[0][0], []
+    accumulate.register_hook(lambda into, out: order.append("after accumulating"))
+    y.grad_fn.register_hook(lambda into, out: order.append("after the node"))
+    y.grad_fn.register_prehook(lambda out: order.append("before the node"))
+    accumulate.register_prehook(lambda out: order.append("before accumulating"))
+    x.register_post_accumulate_grad_hook(lambda leaf: order.append("accumulated"))
+    y.register_hook(lambda grad: order.append("y, first"))
+    x.register_hook(lambda grad: order.append("x"))
+    y.register_hook(lambda grad: order.append("y, second"))
+    y.backward()
+    assert order == [
+        "y, first", "y, second", "before the node", "after the node",
+        "x", "before accumulating", "accumulated", "after accumulating",
+    ]  # fmt: skip
+
+
+def test_handles_are_of_one_class_that_programs_know(lib: Lib) -> None:
+    handle = lib.utils.hooks.RemovableHandle
+    assert isinstance(leaf(lib, 1.0).register_hook(print), handle)
+    assert isinstance(lib.nn.Linear(1, 1).register_forward_hook(print), handle)

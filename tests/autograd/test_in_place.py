@@ -284,3 +284,48 @@ def test_one_of_several_views_made_at_once_is_not_written_to(lib: Lib) -> None:
     lib.ones(2).split(1)[1].mul_(2)
     with lib.no_grad():
         y.split(1)[1].mul_(2)
+
+
+def test_a_softmax_must_stay_as_it_is(lib: Lib) -> None:
+    y = (leaf(lib, 1.0, 2.0) * 2).softmax(0)
+    y.detach().add_(1)
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        y.sum().backward()
+
+
+OVERWRITES = [
+    (lambda lib, y: y.zero_(), "ZeroBackward0", ["MulBackward0"]),
+    (lambda lib, y: y.fill_(2), "FillBackward2", ["MulBackward0"]),
+    (lambda lib, y: y.uniform_(), "UniformBackward0", ["MulBackward0"]),
+    (lambda lib, y: y.normal_(), "NormalBackward0", ["MulBackward0"]),
+    (lambda lib, y: y.copy_(lib.ones(2)), "torch::autograd::CopyBackwards", ["MulBackward0", None]),
+    (lambda lib, y: lib.zeros(2).copy_(y), "torch::autograd::CopyBackwards",
+     [None, "MulBackward0"]),
+    (lambda lib, y: lib.zeros(2).fill_(y[0]), "FillBackward3", [None, "SelectBackward0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(len(OVERWRITES)))
+def test_what_replaces_all_values_is_a_node_by_its_name(lib: Lib, index: int) -> None:
+    write, name, before = OVERWRITES[index]
+    x = leaf(lib, 1.0, 2.0)
+    y = write(lib, x * 1)
+    assert y.grad_fn.name() == name
+    assert [node and node.name() for node, _ in y.grad_fn.next_functions] == before
+    y.sum().backward()
+    kept = {"CopyBackwards": [1.0, 1.0], "FillBackward3": [2.0, 0.0]}
+    expected = kept.get(name.split("::")[-1], [0.0, 0.0]) if before[0] is None else [0.0, 0.0]
+    assert x.grad.tolist() == expected
+
+
+def test_a_copy_is_broadcast_and_converted_and_so_is_its_gradient(lib: Lib) -> None:
+    x = leaf(lib, 3.0)
+    y = lib.zeros(2, 2, dtype=lib.float64).copy_(x)
+    y.sum().backward()
+    assert (y.tolist(), x.grad.tolist()) == ([[3.0, 3.0], [3.0, 3.0]], [4.0])
+    assert x.grad.dtype == lib.float32
+
+
+def test_only_a_number_or_a_tensor_without_axes_fills(lib: Lib) -> None:
+    with pytest.raises(RuntimeError, match="fill_ only supports 0-dimension value tensor but got"):
+        lib.zeros(2).fill_(lib.ones(2))

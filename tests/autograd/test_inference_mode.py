@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 Lib = Any
@@ -98,3 +99,35 @@ def test_enable_grad_inside_records_nothing(lib: Lib) -> None:
     with lib.autograd.inference_mode(), lib.enable_grad():
         assert x * 2 is not None
     assert (x * 2).requires_grad
+
+
+FACTORIES = [
+    lambda lib: lib.ones(2),
+    lambda lib: lib.tensor([1.0]),
+    lambda lib: lib.Tensor([1.0]),
+    lambda lib: lib.from_numpy(np.ones(2)),
+    lambda lib: lib.as_tensor(np.ones(2)),
+    lambda lib: lib.rand(2),
+    lambda lib: lib.randperm(2),
+    lambda lib: lib.arange(2),
+    lambda lib: lib.zeros_like(lib.ones(1)),
+    lambda lib: lib.ones(1).new_full((2,), 1.0),
+    lambda lib: lib.ones(1).clone(),
+    lambda lib: lib.ones(2)[0],
+    lambda lib: lib.nn.Parameter(lib.ones(1)),
+    lambda lib: lib.nn.Linear(1, 1).weight,
+]
+
+
+@pytest.mark.parametrize("index", range(len(FACTORIES)))
+def test_what_is_made_inside_is_an_inference_tensor(lib: Lib, index: int) -> None:
+    make = FACTORIES[index]
+    assert not make(lib).is_inference()
+    with lib.inference_mode():
+        assert make(lib).is_inference()
+
+
+def test_one_may_be_made_to_require_gradients_inside(lib: Lib) -> None:
+    with lib.inference_mode():
+        x = lib.ones(2, requires_grad=True)
+    assert (x.is_inference(), x.requires_grad) == (True, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import threading
 from typing import Any
 
@@ -263,3 +264,23 @@ def test_a_view_made_under_no_grad_cannot_be_changed_with_gradients_on(lib: Lib)
         assert x.tolist() == [2.0, 3.0]
     with pytest.raises(RuntimeError, match="view"):
         view.add_(1)
+
+
+def test_python_wants_one_element_for_a_number(lib: Lib) -> None:
+    for kind in (float, int, complex):
+        assert kind(lib.ones(1, 1)) == 1
+        for several in (lib.ones(2), lib.ones(0)):
+            with pytest.raises(ValueError, match="only one element tensors can be converted to Py"):
+                kind(several)
+    assert operator.index(lib.tensor([[3]])) == 3
+    with pytest.raises(TypeError, match="only integer tensors of a single element can be"):
+        operator.index(lib.tensor([1, 2]))
+
+
+def test_a_frozen_input_of_a_layer_has_an_empty_edge(lib: Lib) -> None:
+    weight, bias = lib.ones(2, 3, requires_grad=True), lib.ones(2, requires_grad=True)
+    y = lib.nn.functional.linear(lib.ones(1, 3), weight, bias)
+    (to_bias, _), to_input, (to_weight, _) = y.grad_fn.next_functions
+    assert to_bias.variable is bias
+    assert to_input == (None, 0)
+    assert to_weight.next_functions[0][0].variable is weight

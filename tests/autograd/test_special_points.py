@@ -39,6 +39,19 @@ POINTS: list[tuple[str, Callable[..., Any], list[float], list[float]]] = [
     ("flat functions", lambda lib, x: x + x.sign() * x.floor(), [1.5, -1.5], [1.0, 1.0]),
 ]
 
+POINTS += [
+    ("leaky_relu", lambda lib, x: lib.nn.functional.leaky_relu(x, 0.1), [0.0, 1.0], [0.1, 1.0]),
+    ("hardtanh", lambda lib, x: lib.nn.functional.hardtanh(x), [-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]),
+    ("relu6", lambda lib, x: lib.nn.functional.relu6(x), [0.0, 3.0, 6.0], [0.0, 1.0, 0.0]),
+    ("hardswish", lambda lib, x: lib.nn.functional.hardswish(x), [-3.0, 3.0], [0.0, 1.0]),
+    ("elu", lambda lib, x: lib.nn.functional.elu(x), [0.0], [1.0]),
+    ("gelu", lambda lib, x: lib.nn.functional.gelu(x), [0.0], [0.5]),
+    ("median takes the lower", lambda lib, x: x.median(), [4.0, 1.0, 3.0, 2.0], [0, 0, 0, 1]),
+    ("max_pool takes the first", lambda lib, x: lib.nn.functional.max_pool1d(x[None, None], 3),
+     [2.0, 2.0, 1.0], [1.0, 0.0, 0.0]),
+    ("dropout of all", lambda lib, x: lib.nn.functional.dropout(x, 1.0), [2.0, 3.0], [0.0, 0.0]),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point[0])
 def test_the_gradient_at_a_special_point(lib: Lib, point: Any) -> None:
@@ -141,3 +154,29 @@ def test_clamping_by_tensors_keeps_integers_and_lets_the_upper_bound_win(lib: An
     assert y.grad.tolist() == [0.0, 0.0, 0.0]
     assert low.grad.tolist() == [1.0, 0.0, 0.0]
     assert high.grad.tolist() == [0.0, 1.0, 1.0]
+
+
+def test_the_variance_of_one_value_is_nan_and_warned_of(lib: Lib) -> None:
+    for name in ("var", "std"):
+        with pytest.warns(UserWarning, match=rf"{name}\(\): degrees of freedom is <= 0"):
+            assert math.isnan(getattr(lib.ones(1), name)().item())
+    assert lib.tensor([1.0, 3.0]).var().item() == 2.0
+    assert lib.tensor([1.0, 3.0]).std(correction=0).item() == 1.0
+
+
+def test_dtypes_of_new_tensors_and_of_results(lib: Lib) -> None:
+    assert (lib.tensor(1.5).dtype, lib.tensor(1).dtype) == (lib.float32, lib.int64)
+    assert lib.tensor(np.float64(1.5)).dtype == lib.tensor(np.ones(2)).dtype == lib.float64
+    assert lib.from_numpy(np.ones(2)).dtype == lib.float64
+    assert lib.Tensor([1]).dtype == lib.tensor([1]).exp().dtype == lib.float32
+    assert lib.tensor([1], dtype=lib.int32).sum().dtype == lib.tensor([True]).sum().dtype
+    assert lib.tensor([True]).sum().dtype == lib.ones(3).argmax().dtype == lib.int64
+    for refused in (lambda: lib.tensor([1, 2]).mean(), lambda: lib.tensor([2]) ** -1):
+        with pytest.raises(RuntimeError):
+            refused()
+
+
+def test_floor_division_rounds_down(lib: Lib) -> None:
+    for whole in (lib.tensor([7]), lib.tensor([7.0])):
+        assert (whole // -2).tolist() == [-4]
+        assert (whole % -2).tolist() == [-1]

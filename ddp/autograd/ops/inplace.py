@@ -1,14 +1,14 @@
-"""Operations that write into a tensor's memory: `add_`, `copy_`, `x[index] = value` and others.
+"""Operations that write into a tensor's memory: `add_`, `x[index] = value` and others.
 
 Without a gradient to follow they are one ufunc into the memory. With one, the old value's
 history goes on in the new node and the tensor object moves to it; a view carries its base along
 (`CopySlices`). Every write bumps the version counter that the tensor shares with its views, so a
-node that saved the old value notices.
+node that saved the old value notices. What replaces all values is in `overwrite.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -80,39 +80,24 @@ def clamp_(x: Tensor, min: Operand | None = None, max: Operand | None = None) ->
     return update(x, np.clip, select.clamp, min, max)
 
 
-def zero_(x: Tensor) -> Tensor:
-    """x = 0."""
-    return fill_(x, 0)
-
-
-def fill_(x: Tensor, value: Operand) -> Tensor:
-    """x = value everywhere."""
-    return copy_(x, value)
-
-
-def copy_(x: Tensor, source: Operand) -> Tensor:
-    """x = source, broadcast and converted to x's dtype."""
-    return setitem(x, ..., source)
-
-
 def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     """x[index] = value; returns x."""
     items = as_items(index)
     recorded = check_and_see_whether_recorded(x, value)
-    region = value.array if isinstance(value, Tensor) else _number_for(x, value)
-    _writing(x, lambda: x.array.__setitem__(items, region))
+    region = value.array if isinstance(value, Tensor) else number_for(x, value)
+    writing(x, lambda: x.array.__setitem__(items, region))
     if recorded and x.is_floating_point():
         source = to(value, x.array.dtype) if isinstance(value, Tensor) else wrap(np.array(region))
         written = wrap(x.array)
         is_put = all(isinstance(item, np.ndarray) for item in items)
-        node = (IndexPut if is_put else CopySlices).record(written, _before(x, x.array), source)
+        node = (IndexPut if is_put else CopySlices).record(written, old_value(x, x.array), source)
         assert node is not None
         node.index, node.value_shape = items, source.array.shape
-        _rebase(x, written)
+        rebase(x, written)
     return x
 
 
-def _number_for(x: Tensor, value: Any) -> Any:
+def number_for(x: Tensor, value: Any) -> Any:
     is_whole = x.array.dtype.kind in "iu" and isinstance(value, (int, float))
     return number_in(value, x.array.dtype) if is_whole else value
 
@@ -148,18 +133,18 @@ class IndexPut(CopySlices):
 def update(x: Tensor, ufunc: Any, operation: Operation, *others: Any) -> Tensor:
     """x = operation(x, *others): one `ufunc`, if given, into x's memory if nothing is recorded."""
     if check_and_see_whether_recorded(x, *others):
-        computed = operation(_before(x, x.array.copy()), *others)
+        computed = operation(old_value(x, x.array.copy()), *others)
         _check_fit(x, computed)
         result = to(computed, x.array.dtype)
-        _writing(x, lambda: np.copyto(x.array, result.array, casting="no"))
+        writing(x, lambda: np.copyto(x.array, result.array, casting="no"))
         _follow_version(result, x)
-        _rebase(x, result)
+        rebase(x, result)
         return x
     if ufunc is None or x.array.dtype.kind != "f":
         _write_computed(x, operation, *others)
         return x
     arrays = [other.array if isinstance(other, Tensor) else other for other in others]
-    _writing(x, lambda: ufunc(x.array, *arrays, out=x.array, casting="same_kind"))
+    writing(x, lambda: ufunc(x.array, *arrays, out=x.array, casting="same_kind"))
     return x
 
 
@@ -168,7 +153,7 @@ def _write_computed(x: Tensor, operation: Operation, *others: Any) -> None:
     with no_grad():
         result = operation(wrap(x.array), *others)
     _check_fit(x, result)
-    _writing(x, lambda: np.copyto(x.array, result.array, casting="unsafe"))
+    writing(x, lambda: np.copyto(x.array, result.array, casting="unsafe"))
 
 
 def _check_fit(x: Tensor, result: Tensor) -> None:
@@ -223,13 +208,32 @@ def _check_view(x: Tensor, base: Tensor) -> None:
             "allow the output views to be modified inplace. You should replace the inplace "
             "operation by an out-of-place one."
         )
+    for node in _between(x, base):
+        if hasattr(node, "_function"):
+            raise RuntimeError(
+                f"Output {output_nr} of {maker.name() if maker else ''} is a view and is being "
+                "modified inplace. This view was created inside a custom Function (or because an "
+                "input was returned as-is) and the autograd logic to handle view+inplace would "
+                "override the custom backward associated with the custom Function, leading to "
+                "incorrect gradients. This behavior is forbidden. You can fix this by cloning the "
+                "output of the custom Function."
+            )
     if base._edge is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
 
 
-def _writing(x: Tensor, write: Callable[[], Any]) -> None:
+def _between(view: Tensor, base: Tensor) -> Iterator[Node]:
+    """The nodes from a view back to its base: one per view of a view."""
+    node = None if view._edge is None else view._edge[0]
+    end = None if base._edge is None else base._edge[0]
+    while node is not None and node is not end:
+        yield node
+        node = node.edges[0][0] if node.edges else None
+
+
+def writing(x: Tensor, write: Callable[[], Any]) -> None:
     """Do `write`, with NumPy's refusals in PyTorch's words, and count the new version."""
     if not x.array.flags.writeable:
         raise RuntimeError(
@@ -259,14 +263,14 @@ def _follow_version(result: Tensor, x: Tensor) -> None:
         ]
 
 
-def _before(x: Tensor, array: Array) -> Tensor:
+def old_value(x: Tensor, array: Array) -> Tensor:
     """The value x had, at x's old place in the graph."""
     old = wrap(array)
     old._edge, old._requires_grad = x._edge, x._requires_grad
     return old
 
 
-def _rebase(x: Tensor, result: Tensor) -> None:
+def rebase(x: Tensor, result: Tensor) -> None:
     """Move x to the place of `result` in the graph; what is retained moves along, hooks stay."""
     if x._base is not None:
         _rebase_view(x, result)
@@ -293,8 +297,8 @@ def _rebase_view(x: Tensor, result: Tensor) -> None:
     base = x._base
     assert base is not None
     written = wrap(base.array)
-    node = WriteWindow.record(written, _before(base, base.array), result)
+    node = WriteWindow.record(written, old_value(base, base.array), result)
     assert node is not None
     node.window = window_on(base.array, x.array)
-    _rebase(base, written)
+    rebase(base, written)
     read_from_base(x, base)

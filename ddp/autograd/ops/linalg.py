@@ -16,8 +16,8 @@ from ddp.autograd.ops.arrange import movedim
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.convert import clone
 from ddp.autograd.ops.elementwise import sqrt
-from ddp.autograd.ops.inplace import copy_
 from ddp.autograd.ops.matmul import matmul
+from ddp.autograd.ops.overwrite import copy_
 from ddp.autograd.ops.products import cross as cross
 from ddp.autograd.ops.products import multi_dot as multi_dot
 from ddp.autograd.ops.products import vdot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def var(
         dim = None
     correction = float(unbiased) if correction is None else float(correction)
     axes = as_axes(x, dim)
-    _, y_array = _mean_and_variance(x.array, axes, correction)
+    _, y_array = _mean_and_variance(x.array, axes, correction, "var")
     y = wrap(y_array if keepdim else y_array.squeeze(axes))
     if node := VarBackward0.record(y, x):
         node.over(x, axes)
@@ -37,11 +38,19 @@ def var(
     return y
 
 
-def _mean_and_variance(x: Array, axes: tuple[int, ...], correction: float) -> tuple[Array, Array]:
+def _mean_and_variance(
+    x: Array, axes: tuple[int, ...], correction: float, name: str
+) -> tuple[Array, Array]:
     """Both with the reduced axes kept."""
     if x.dtype.kind != "f":
         raise RuntimeError("std and var only support floating point and complex dtypes")
     n = math.prod([x.shape[i] for i in axes])
+    if n - correction <= 0:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input numel divided by output numel).",
+            stacklevel=3,
+        )
     mean = x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
     deviation = x - mean
     squares = np.square(deviation).sum(axis=axes, keepdims=True)
@@ -81,7 +90,7 @@ def std(
         dim = None
     correction = float(unbiased) if correction is None else float(correction)
     axes = as_axes(x, dim)
-    y_array = np.sqrt(_mean_and_variance(x.array, axes, correction)[1])
+    y_array = np.sqrt(_mean_and_variance(x.array, axes, correction, "std")[1])
     y = wrap(y_array if keepdim else y_array.squeeze(axes))
     if node := StdBackward0.record(y, x):
         node.over(x, axes)

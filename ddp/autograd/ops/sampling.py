@@ -14,7 +14,7 @@ import numpy as np
 from ddp.autograd.devices import require_cpu
 from ddp.autograd.dtypes import Dtype, get_default_dtype, message_name
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.inplace import copy_
+from ddp.autograd.ops.overwrite import Overwrite, overwrite
 from ddp.autograd.ops.pointwise import Flat
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor, wrap
@@ -51,7 +51,7 @@ def uniform_(x: Tensor, from_: float = 0, to: float = 1, *, generator: Source = 
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}"
         )
-    return copy_(x, wrap(draw_uniform(x.shape, x.dtype, generator, from_, to)))
+    return overwrite(x, draw_uniform(x.shape, x.dtype, generator, from_, to), UniformBackward0)
 
 
 def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Source = None) -> Tensor:
@@ -60,7 +60,7 @@ def normal_(x: Tensor, mean: float = 0, std: float = 1, *, generator: Source = N
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     values = draw_normal(x.shape, x.dtype, generator)
-    return copy_(x, wrap(values * x.dtype.type(std) + x.dtype.type(mean)))
+    return overwrite(x, values * x.dtype.type(std) + x.dtype.type(mean), NormalBackward0)
 
 
 def exponential_(x: Tensor, lambd: float = 1, *, generator: Source = None) -> Tensor:
@@ -68,7 +68,7 @@ def exponential_(x: Tensor, lambd: float = 1, *, generator: Source = None) -> Te
     _require_floating("exponential_", x)
     if lambd <= 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    return copy_(x, wrap(_exponential(x.shape, generator) / lambd))
+    return overwrite(x, _exponential(x.shape, generator) / lambd, ExponentialBackward0)
 
 
 def _exponential(shape: Shape, generator: Source) -> Array:
@@ -81,7 +81,7 @@ def cauchy_(x: Tensor, median: float = 0, sigma: float = 1, *, generator: Source
     if sigma <= 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
     angles = np.pi * ((generator or current_generator()).uniform64(x.shape) - 0.5)
-    return copy_(x, wrap(median + sigma * np.tan(angles)))
+    return overwrite(x, median + sigma * np.tan(angles), CauchyBackward0)
 
 
 def geometric_(x: Tensor, p: float, *, generator: Source = None) -> Tensor:
@@ -89,15 +89,19 @@ def geometric_(x: Tensor, p: float, *, generator: Source = None) -> Tensor:
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     unit = (generator or current_generator()).uniform64(x.shape)
-    return copy_(x, wrap(np.ceil(np.log(unit) / math.log1p(-p))))
+    return overwrite(x, np.ceil(np.log(unit) / math.log1p(-p)), GeometricBackward0)
 
 
 def bernoulli_(x: Tensor, p: float | Tensor = 0.5, *, generator: Source = None) -> Tensor:
     """x = 1 with probability `p`, a number or a tensor of one probability per element; else 0."""
     if isinstance(p, Tensor):
-        return copy_(x, bernoulli(p.expand(x.shape), generator=generator))
+        return overwrite(
+            x, bernoulli(p.expand(x.shape), generator=generator).array, BernoulliBackward2
+        )
     _require_probability(np.asarray(p))
-    return copy_(x, wrap((generator or current_generator()).bernoulli(x.shape, p)))
+    return overwrite(
+        x, (generator or current_generator()).bernoulli(x.shape, p), BernoulliBackward2
+    )
 
 
 def _require_probability(p: Array) -> None:
@@ -130,7 +134,9 @@ def random_(
     high = _whole_numbers(x.dtype) if high is None else high
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got {low} >= {high}")
-    return copy_(x, wrap((generator or current_generator()).integers(low, high, x.shape)))
+    return overwrite(
+        x, (generator or current_generator()).integers(low, high, x.shape), RandomBackward2
+    )
 
 
 def _whole_numbers(dtype: Dtype) -> int:
@@ -205,7 +211,7 @@ def normal(
     given = [m for m in (mean, std) if isinstance(m, Tensor)]
     drawn = draw_normal(np.broadcast_shapes(*[m.shape for m in given]), given[0].dtype, generator)
     y = wrap((drawn * _plain(std) + _plain(mean)).astype(given[0].dtype, copy=False))
-    if node := NormalBackward0.record(y, *given):
+    if node := NormalBackward3.record(y, *given):
         node.shapes = [m.shape for m in given]
     return y
 
@@ -214,7 +220,7 @@ def _plain(x: float | Tensor) -> Any:
     return x.array if isinstance(x, Tensor) else x
 
 
-class NormalBackward0(Node):
+class NormalBackward3(Node):
     """0 for the mean and for the standard deviation: PyTorch takes what was drawn as given."""
 
     __slots__ = ("shapes",)
@@ -223,3 +229,45 @@ class NormalBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         return tuple([np.zeros(shape, dy.dtype) for shape in self.shapes])
+
+
+class UniformBackward0(Overwrite):
+    """Uniform numbers."""
+
+    __slots__ = ()
+
+
+class NormalBackward0(Overwrite):
+    """Normal numbers."""
+
+    __slots__ = ()
+
+
+class ExponentialBackward0(Overwrite):
+    """Exponential numbers."""
+
+    __slots__ = ()
+
+
+class CauchyBackward0(Overwrite):
+    """Cauchy numbers."""
+
+    __slots__ = ()
+
+
+class GeometricBackward0(Overwrite):
+    """Geometric numbers."""
+
+    __slots__ = ()
+
+
+class BernoulliBackward2(Overwrite):
+    """Zeros and ones."""
+
+    __slots__ = ()
+
+
+class RandomBackward2(Overwrite):
+    """Whole numbers."""
+
+    __slots__ = ()
