@@ -1,176 +1,324 @@
-"""Losses as modules: `criterion = CrossEntropyLoss(); loss = criterion(logits, target)`."""
+"""Losses as modules: `criterion = CrossEntropyLoss(); loss = criterion(logits, target)`.
+
+Each is the function of its name, called with what the constructor was given. `size_average` and
+`reduce` are the names by which PyTorch's oldest programs ask for a reduction.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
+from ddp.nn.functional.losses import reduction_of
 from ddp.nn.module import Module
 
 
 class _Loss(Module):
-    """A loss with a `reduction` and constant weights, kept as buffers."""
+    """`function`, with a `reduction` and the attributes that `options` names."""
 
-    def __init__(self, reduction: str = "mean", **weights: Tensor | None) -> None:
+    function: ClassVar[Callable[..., Tensor]]
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__()
+        if size_average is not None or reduce is not None:
+            reduction = reduction_of(reduction, size_average, reduce)
         self.reduction = reduction
-        for name, weight in weights.items():
-            self.register_buffer(name, weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Two tensors, mostly of one shape → 0-d, or one loss each without a reduction."""
+        return self._of(input, target)
+
+    def _of(self, *tensors: Tensor) -> Tensor:
+        options: dict[str, Any] = {name: getattr(self, name) for name in self.options}
+        return type(self).function(*tensors, reduction=self.reduction, **options)
 
 
-class CrossEntropyLoss(_Loss):
-    """`functional.cross_entropy`: logits with class indices or probabilities."""
+class _WeightedLoss(_Loss):
+    """A loss with constant weights, kept as a buffer."""
 
+    options: ClassVar[tuple[str, ...]] = ("weight",)
     weight: Tensor | None
 
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """`functional.cross_entropy`: logits (N, C, ...) with class indices (N, ...) or probabilities.
+
+    One loss per row without a reduction.
+    """
+
+    function = staticmethod(F.cross_entropy)
+    options = ("weight", "ignore_index", "label_smoothing")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
         ignore_index: int = -100,
+        reduce: bool | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction, weight=weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """(N, C, ...), (N, ...) → 0-d, or (N, ...) without a reduction."""
-        return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
 
+class NLLLoss(_WeightedLoss):
+    """`functional.nll_loss`: log-probabilities (N, C, ...) with class indices (N, ...)."""
 
-class NLLLoss(_Loss):
-    """`functional.nll_loss`: log-probabilities with class indices."""
-
-    weight: Tensor | None
+    function = staticmethod(F.nll_loss)
+    options = ("weight", "ignore_index")
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction, weight=weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """(N, C, ...), (N, ...) → 0-d, or (N, ...) without a reduction."""
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
 class MSELoss(_Loss):
     """`functional.mse_loss`: squared differences."""
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.mse_loss(input, target, self.reduction)
-
-
-class BCEWithLogitsLoss(_Loss):
-    """`functional.binary_cross_entropy_with_logits`: logits with probabilities."""
-
-    weight: Tensor | None
-    pos_weight: Tensor | None
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        reduction: str = "mean",
-        pos_weight: Tensor | None = None,
-    ) -> None:
-        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
-        )
-
-
-class BCELoss(_Loss):
-    """`functional.binary_cross_entropy`: probabilities with probabilities."""
-
-    weight: Tensor | None
-
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+    function = staticmethod(F.mse_loss)
 
 
 class L1Loss(_Loss):
     """`functional.l1_loss`: absolute differences."""
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.l1_loss(input, target, self.reduction)
+    function = staticmethod(F.l1_loss)
 
 
 class SmoothL1Loss(_Loss):
     """`functional.smooth_l1_loss`: squares near zero, absolute values from `beta` on."""
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.beta = beta
+    function = staticmethod(F.smooth_l1_loss)
+    options = ("beta",)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
 
 
 class HuberLoss(_Loss):
     """`functional.huber_loss`: squares near zero, absolute values from `delta` on."""
 
+    function = staticmethod(F.huber_loss)
+    options = ("delta",)
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.delta = delta
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.huber_loss(input, target, self.reduction, self.delta)
+
+class BCELoss(_WeightedLoss):
+    """`functional.binary_cross_entropy`: probabilities with probabilities."""
+
+    function = staticmethod(F.binary_cross_entropy)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """`functional.binary_cross_entropy_with_logits`: logits with probabilities."""
+
+    function = staticmethod(F.binary_cross_entropy_with_logits)
+    options = ("weight", "pos_weight")
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.register_buffer("pos_weight", pos_weight)
 
 
 class KLDivLoss(_Loss):
     """`functional.kl_div`: log-probabilities with probabilities, or with their logarithms."""
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction)
+    function = staticmethod(F.kl_div)
+    options = ("log_target",)
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.log_target = log_target
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Two tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.kl_div(input, target, self.reduction, self.log_target)
+
+class PoissonNLLLoss(_Loss):
+    """`functional.poisson_nll_loss`: rates, or their logarithms, with counts."""
+
+    function = staticmethod(F.poisson_nll_loss)
+    options = ("log_input", "full", "eps")
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_input = log_input
+        self.full = full
+        self.eps = eps
 
 
-class CosineEmbeddingLoss(_Loss):
+class GaussianNLLLoss(_Loss):
+    """`functional.gaussian_nll_loss`: means and variances with samples."""
+
+    function = staticmethod(F.gaussian_nll_loss)
+    options = ("full", "eps")
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.full = full
+        self.eps = eps
+
+    def forward(  # type: ignore[override]  # the variance is a third input, as in PyTorch
+        self, input: Tensor, target: Tensor, var: Tensor | float
+    ) -> Tensor:
+        """Means, samples, variances → 0-d, or the means' shape without a reduction."""
+        options: dict[str, Any] = {name: getattr(self, name) for name in self.options}
+        return F.gaussian_nll_loss(input, target, var, reduction=self.reduction, **options)
+
+
+class SoftMarginLoss(_Loss):
+    """`functional.soft_margin_loss`: scores with signs."""
+
+    function = staticmethod(F.soft_margin_loss)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """`functional.multilabel_margin_loss`: scores (N, C) with lists of classes."""
+
+    function = staticmethod(F.multilabel_margin_loss)
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss):
+    """`functional.multilabel_soft_margin_loss`: scores (N, C) with zeros and ones."""
+
+    function = staticmethod(F.multilabel_soft_margin_loss)
+
+
+class MultiMarginLoss(_WeightedLoss):
+    """`functional.multi_margin_loss`: scores (N, C) with class indices (N,)."""
+
+    function = staticmethod(F.multi_margin_loss)
+    options = ("p", "margin", "weight")
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        if p not in (1, 2):
+            raise ValueError("only p == 1 and p == 2 supported")
+        if weight is not None and weight.ndim != 1:
+            raise ValueError("weight must be one-dimensional")
+        self.p = p
+        self.margin = margin
+
+
+class HingeEmbeddingLoss(_Loss):
+    """`functional.hinge_embedding_loss`: distances with signs."""
+
+    function = staticmethod(F.hinge_embedding_loss)
+    options = ("margin",)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+
+class _LossOfTwo(_Loss):
+    """A loss of two inputs and a target, with a margin."""
+
+    options = ("margin",)
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(  # type: ignore[override]  # two inputs, as in PyTorch
+        self, input1: Tensor, input2: Tensor, target: Tensor
+    ) -> Tensor:
+        """Two inputs and their target → 0-d, or one loss each without a reduction."""
+        return self._of(input1, input2, target)
+
+
+class CosineEmbeddingLoss(_LossOfTwo):
     """`functional.cosine_embedding_loss`: vectors that should be alike (1) or not (-1)."""
 
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        """(N, D), (N, D), (N,) → 0-d, or (N,) without a reduction."""
-        return F.cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
+    function = staticmethod(F.cosine_embedding_loss)
 
 
-class MarginRankingLoss(_Loss):
+class MarginRankingLoss(_LossOfTwo):
     """`functional.margin_ranking_loss`: which of two is larger."""
 
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        """Three tensors of one shape → 0-d, or that shape without a reduction."""
-        return F.margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
+    function = staticmethod(F.margin_ranking_loss)
 
 
 class TripletMarginLoss(_Loss):
     """`functional.triplet_margin_loss`: the positive nearer to the anchor than the negative."""
+
+    function = staticmethod(F.triplet_margin_loss)
+    options = ("margin", "p", "eps", "swap")
 
     def __init__(
         self,
@@ -178,9 +326,11 @@ class TripletMarginLoss(_Loss):
         p: float = 2.0,
         eps: float = 1e-6,
         swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         if margin <= 0:
             raise ValueError(
                 f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
@@ -190,8 +340,8 @@ class TripletMarginLoss(_Loss):
         self.eps = eps
         self.swap = swap
 
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]  # three inputs, as in PyTorch
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
         """(N, D) each → 0-d, or (N,) without a reduction."""
-        return F.triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
-        )
+        return self._of(anchor, positive, negative)

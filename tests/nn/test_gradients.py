@@ -78,12 +78,12 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
     "cross_entropy": (lambda x: F.cross_entropy(x, CLASSES), [leaf(1, 4, 4)]),
     "cross_entropy, all options": (
         lambda x: F.cross_entropy(
-            x, CLASSES, FACTORS, ignore_index=0, label_smoothing=0.2, reduction="sum"
+            x, CLASSES, FACTORS.to(x.dtype), ignore_index=0, label_smoothing=0.2, reduction="sum"
         ),
         [leaf(1, 4, 4)],
     ),
     "cross_entropy, no reduction": (
-        lambda x: F.cross_entropy(x, CLASSES, FACTORS, reduction="none"),
+        lambda x: F.cross_entropy(x, CLASSES, FACTORS.to(x.dtype), reduction="none"),
         [leaf(1, 4, 4)],
     ),
     "cross_entropy, pixels": (
@@ -94,11 +94,11 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
         lambda x, t: F.cross_entropy(x, t, FACTORS, label_smoothing=0.1),
         [leaf(1, 3, 4), probabilities(2, 3, 4)],
     ),
-    "nll_loss": (lambda x: F.nll_loss(x, CLASSES, FACTORS), [leaf(1, 4, 4)]),
+    "nll_loss": (lambda x: F.nll_loss(x, CLASSES, FACTORS.to(x.dtype)), [leaf(1, 4, 4)]),
     "nll_loss, sum": (lambda x: F.nll_loss(x, CLASSES, reduction="sum"), [leaf(1, 4, 4)]),
     "mse_loss": (F.mse_loss, [leaf(1, 3, 4), leaf(2, 3, 4)]),
     "mse_loss, no reduction": (
-        lambda x, t: F.mse_loss(x, t, "none"),
+        lambda x, t: F.mse_loss(x, t, reduction="none"),
         [leaf(1, 3, 4), leaf(2, 3, 4)],
     ),
     "bce_with_logits": (
@@ -106,7 +106,9 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
         [leaf(1, 3, 4), probabilities(2, 3, 4)],
     ),
     "bce_with_logits, weights": (
-        lambda x, t: F.binary_cross_entropy_with_logits(x, t, FACTORS, "sum", FACTORS),
+        lambda x, t: F.binary_cross_entropy_with_logits(
+            x, t, FACTORS, reduction="sum", pos_weight=FACTORS
+        ),
         [leaf(1, 3, 4), probabilities(2, 3, 4)],
     ),
 }

@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor], str | None]] = {
     ),
     "l1_loss": (F.l1_loss, [leaf(1, 3, 4), leaf(2, 3, 4)], "MeanBackward0"),
     "smooth_l1_loss": (
-        lambda x, t: F.smooth_l1_loss(x, t, "sum", 0.3),
+        lambda x, t: F.smooth_l1_loss(x, t, reduction="sum", beta=0.3),
         [leaf(1, 3, 4), leaf(2, 3, 4)],
         "SmoothL1LossBackward0",
     ),
@@ -178,7 +178,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor], str | None]] = {
         "BinaryCrossEntropyBackward0",
     ),
     "kl_div": (
-        lambda x, t: F.kl_div(x, t, "batchmean"),
+        lambda x, t: F.kl_div(x, t, reduction="batchmean"),
         [leaf(1, 3, 4), probabilities(2, 3, 4)],
         None,
     ),

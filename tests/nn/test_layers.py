@@ -22,7 +22,7 @@ class Squared(nn.Module):
     """The loss of an image against zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.mse_loss(x, Tensor(np.zeros(x.shape, np.float32)), "sum")
+        return F.mse_loss(x, Tensor(np.zeros(x.shape, np.float32)), reduction="sum")
 
 
 def draw(seed: int, *shape: int) -> Tensor:
@@ -442,3 +442,28 @@ def test_models_give_ten_logits_and_a_gradient_to_every_parameter(
     for name, param in model.named_parameters():
         assert param.grad is not None, name
         assert np.isfinite(param.grad.array).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ((None, None), "mean"),
+        ((True, None), "mean"),
+        ((False, None), "sum"),
+        ((None, False), "none"),
+        ((False, True), "sum"),
+    ],
+)
+def test_the_old_names_of_a_reduction_stand_where_they_stood_and_warn(
+    options: tuple[bool | None, bool | None], meant: str
+) -> None:
+    x, t = draw(1, 2, 3), draw(2, 2, 3)
+    expected = F.mse_loss(x, t, reduction=meant).tolist()
+    if options == (None, None):
+        assert F.mse_loss(x, t, *options).tolist() == expected
+        return
+    with pytest.warns(UserWarning, match=f"please use reduction='{meant}' instead"):
+        assert F.mse_loss(x, t, *options).tolist() == expected
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        layer = nn.MSELoss(*options)
+    assert layer(x, t).tolist() == expected

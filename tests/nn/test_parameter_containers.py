@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.nn.test_backward_hooks import lib as lib
-
 
 def test_a_list_registers_what_it_holds(lib: Any) -> None:
     first, second = (lib.nn.Parameter(lib.zeros(2, n)) for n in (1, 2))

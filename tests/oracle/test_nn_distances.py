@@ -60,7 +60,7 @@ def test_binary_cross_entropy(reduction: str, weighted: bool) -> None:
     for x, t in ((probabilities(1, 4, 5), probabilities(2, 4, 5)), (np.eye(5), np.eye(5)[::-1])):
         same_function(
             lambda x, t: F.binary_cross_entropy(
-                x, t, None if weight is None else Tensor(weight), reduction
+                x, t, None if weight is None else Tensor(weight), reduction=reduction
             ),
             lambda x, t: TF.binary_cross_entropy(
                 x, t, None if weight is None else torch.tensor(weight), reduction=reduction

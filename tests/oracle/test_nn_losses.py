@@ -99,7 +99,7 @@ def test_nll_loss(shape: tuple[int, ...], reduction: str, weighted: bool) -> Non
     weight = draw(2, 4) ** 2 if weighted else None
     same_function(
         lambda x: F.nll_loss(
-            x, Tensor(target), None if weight is None else Tensor(weight), 2, reduction
+            x, Tensor(target), None if weight is None else Tensor(weight), None, 2, None, reduction
         ),
         lambda x: TF.nll_loss(
             x,
@@ -115,7 +115,7 @@ def test_nll_loss(shape: tuple[int, ...], reduction: str, weighted: bool) -> Non
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_mse_loss(reduction: str) -> None:
     same_function(
-        lambda x, t: F.mse_loss(x, t, reduction),
+        lambda x, t: F.mse_loss(x, t, reduction=reduction),
         lambda x, t: TF.mse_loss(x, t, reduction=reduction),
         draw(10, 4, 5),
         draw(11, 4, 5),
@@ -140,8 +140,8 @@ def test_bce_with_logits(reduction: str, weighted: bool, pos_weighted: bool) -> 
                 x,
                 t,
                 None if weight is None else Tensor(weight),
-                reduction,
-                None if pos_weight is None else Tensor(pos_weight),
+                reduction=reduction,
+                pos_weight=None if pos_weight is None else Tensor(pos_weight),
             ),
             lambda x, t: TF.binary_cross_entropy_with_logits(
                 x,

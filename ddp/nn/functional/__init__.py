@@ -46,16 +46,13 @@ from ddp.nn.functional.convolution import conv2d as conv2d
 from ddp.nn.functional.convolution import conv_transpose1d as conv_transpose1d
 from ddp.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from ddp.nn.functional.distances import binary_cross_entropy as binary_cross_entropy
-from ddp.nn.functional.distances import cosine_embedding_loss as cosine_embedding_loss
 from ddp.nn.functional.distances import cosine_similarity as cosine_similarity
 from ddp.nn.functional.distances import huber_loss as huber_loss
 from ddp.nn.functional.distances import kl_div as kl_div
 from ddp.nn.functional.distances import l1_loss as l1_loss
-from ddp.nn.functional.distances import margin_ranking_loss as margin_ranking_loss
 from ddp.nn.functional.distances import normalize as normalize
 from ddp.nn.functional.distances import pairwise_distance as pairwise_distance
 from ddp.nn.functional.distances import smooth_l1_loss as smooth_l1_loss
-from ddp.nn.functional.distances import triplet_margin_loss as triplet_margin_loss
 from ddp.nn.functional.dropout import check_dropout_probability as check_dropout_probability
 from ddp.nn.functional.dropout import dropout as dropout
 from ddp.nn.functional.dropout import dropout1d as dropout1d
@@ -64,6 +61,8 @@ from ddp.nn.functional.embedding import checked_padding_idx as checked_padding_i
 from ddp.nn.functional.embedding import embedding as embedding
 from ddp.nn.functional.embedding import one_hot as one_hot
 from ddp.nn.functional.embedding import refuse_options as refuse_options
+from ddp.nn.functional.likelihoods import gaussian_nll_loss as gaussian_nll_loss
+from ddp.nn.functional.likelihoods import poisson_nll_loss as poisson_nll_loss
 from ddp.nn.functional.linear import linear as linear
 from ddp.nn.functional.losses import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -71,6 +70,17 @@ from ddp.nn.functional.losses import (
 from ddp.nn.functional.losses import cross_entropy as cross_entropy
 from ddp.nn.functional.losses import mse_loss as mse_loss
 from ddp.nn.functional.losses import nll_loss as nll_loss
+from ddp.nn.functional.margins import cosine_embedding_loss as cosine_embedding_loss
+from ddp.nn.functional.margins import hinge_embedding_loss as hinge_embedding_loss
+from ddp.nn.functional.margins import margin_ranking_loss as margin_ranking_loss
+from ddp.nn.functional.margins import multi_margin_loss as multi_margin_loss
+from ddp.nn.functional.margins import multilabel_margin_loss as multilabel_margin_loss
+from ddp.nn.functional.margins import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from ddp.nn.functional.margins import soft_margin_loss as soft_margin_loss
+from ddp.nn.functional.margins import triplet_margin_loss as triplet_margin_loss
+from ddp.nn.functional.margins import (
+    triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
+)
 from ddp.nn.functional.normalization import batch_norm as batch_norm
 from ddp.nn.functional.normalization import group_norm as group_norm
 from ddp.nn.functional.normalization import layer_norm as layer_norm

@@ -20,7 +20,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -36,7 +38,7 @@ def cross_entropy(
         x, t = input.array, target.array
         if x.ndim == 2 and t.shape == (len(x),) and t.size and t.dtype == np.int64:
             return ops.mean_cross_entropy(input, t, ignore_index)
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.shape == input.shape:
@@ -73,11 +75,13 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """-input[target], the input being log-probabilities (N, C, ...); else as `cross_entropy`."""
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     if input.ndim == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if input.ndim == 1 and target.numel() != 1:
@@ -88,9 +92,22 @@ def nll_loss(
     return ops.nll_loss(input, indices, factors, ignore_index, reduction)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)². Sizes that differ are broadcast, with a warning."""
-    check_reduction(reduction)
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """(input - target)². Sizes that differ are broadcast, with a warning.
+
+    `weight` is a factor per element, of the input's size; "mean" divides by the weights' sum.
+    """
+    reduction = reduction_of(reduction, size_average, reduce)
+    if weight is not None:
+        loss = ops.mse_loss(*as_same_size(input, target), "none")
+        return weighted(loss, input, weight, reduction)
     return ops.mse_loss(*as_same_size(input, target), reduction)
 
 
@@ -98,6 +115,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -106,7 +125,7 @@ def binary_cross_entropy_with_logits(
     `weight` is a factor per element, `pos_weight` one on the positive term; both broadcast. "mean"
     divides by the number of elements whatever the weights.
     """
-    check_reduction(reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
@@ -118,10 +137,37 @@ def binary_cross_entropy_with_logits(
     return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 
 
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError unless it is "none", "mean" or "sum"."""
+def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+    """Which reduction the three arguments mean: the old two, where given, say it with a warning.
+
+    Raises ValueError unless it is "none", "mean" or "sum".
+    """
+    if size_average is not None or reduce is not None:
+        averaged = size_average is None or size_average
+        reduction = ("mean" if averaged else "sum") if reduce is None or reduce else "none"
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{reduction}' instead.",
+            stacklevel=3,
+        )
     if reduction not in ops.REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of the values, or the values themselves."""
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def weighted(loss: Tensor, input: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    """The reduction of a loss times a factor per element; "mean" divides by their sum."""
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
 def dtype_name(tensor: Tensor) -> str:
@@ -160,6 +206,10 @@ def _class_weight(input: Tensor, weight: Tensor | None) -> Array | None:
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but "
             f"got weight tensor of shape: {list(weight.shape)}"
+        )
+    if weight.dtype != input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {dtype_name(input)} but found {dtype_name(weight)}"
         )
     return weight.array
 
