@@ -9,7 +9,15 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, State, Work, zero_dimensional
+from ddp.optim.elementwise import (
+    ElementwiseOptimizer,
+    Kept,
+    Names,
+    State,
+    Values,
+    Work,
+    zero_dimensional,
+)
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
 from ddp.optim.updates import add_square
@@ -59,28 +67,20 @@ class Adagrad(ElementwiseOptimizer):
             for param in group["params"]:
                 self.state[param].update(self._first_state(param, self.defaults))
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("sum",)
 
     def _first_state(self, param: Tensor, group: ParamGroup) -> State:
         start = self.defaults["initial_accumulator_value"]
         return {"step": zero_dimensional(0.0), "sum": Tensor(np.full_like(param.array, start))}
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """v += g²;  p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(v) + eps)"""
-        lr = group["lr"] / (1 + (numbers["step"] - 1) * group["lr_decay"])
+        lr = now["lr"] / (1 + (now["step"] - 1) * now["lr_decay"])
         root, t = work
         kept["sum"] += np.multiply(g, g, out=t)
         np.sqrt(kept["sum"], out=root)
-        root += group["eps"]
+        root += now["eps"]
         np.multiply(g, lr, out=t)
         p -= np.divide(t, root, out=t)
 
@@ -120,23 +120,15 @@ class Adadelta(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("square_avg", "acc_delta")
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """v = rho * v + (1 - rho) * g²;  d = sqrt(u + eps) / sqrt(v + eps) * g;  p -= lr * d
 
         u = rho * u + (1 - rho) * d², after d has been taken.
         """
-        rho, eps = group["rho"], group["eps"]
+        rho, eps = now["rho"], now["eps"]
         v, u = kept["square_avg"], kept["acc_delta"]
         d, t = work
         add_square(v, g, rho, t)
@@ -144,4 +136,4 @@ class Adadelta(ElementwiseOptimizer):
         d /= np.sqrt(np.add(v, eps, out=t), out=t)
         d *= g
         add_square(u, d, rho, t)
-        p -= np.multiply(d, group["lr"], out=t)
+        p -= np.multiply(d, now["lr"], out=t)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.tensor import Tensor
-from ddp.optim import updates
 from ddp.optim.checks import check_at_least_zero, check_betas, check_hints, check_tensors
-from ddp.optim.optimizer import Optimizer, ParamGroup
-from ddp.optim.pieces import pieces
+from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Values, Work
+from ddp.optim.optimizer import ParamGroup
+from ddp.optim.pieces import Array
+from ddp.optim.updates import add_square, move_towards
 
 
-class Adam(Optimizer):
-    """`torch.optim.Adam`; the formula stands at `ddp.optim.updates.adam`.
+class Adam(ElementwiseOptimizer):
+    """`torch.optim.Adam`: Kingma and Ba, arXiv:1412.6980.
 
     State: `step` (0-d float32, as in PyTorch), `exp_avg`, `exp_avg_sq`, with amsgrad also
     `max_exp_avg_sq`. `foreach` and `fused` are PyTorch's hints for speed; they are accepted and
@@ -59,44 +59,34 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, group: ParamGroup) -> None:
-        assert param.grad is not None
-        state = self.state[param]
-        if not state:
-            state.update(self._initial_state(param, group["amsgrad"]))
-        state["step"].array += 1
-        averages = [state[key].array for key in AVERAGES if key in state]
-        for p, g, exp_avg, exp_avg_sq, *max_exp_avg_sq in pieces(
-            param.array, param.grad.array, *averages
-        ):
-            updates.adam(
-                p,
-                g,
-                exp_avg,
-                exp_avg_sq,
-                max_exp_avg_sq[0] if max_exp_avg_sq else None,
-                *self._scratch.like(p),
-                step=int(state["step"].array),
-                lr=group["lr"],
-                betas=group["betas"],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                decoupled_weight_decay=group["decoupled_weight_decay"],
-                maximize=group["maximize"],
-            )
+    def _kept(self, group: ParamGroup) -> Names:
+        return AVERAGES if group["amsgrad"] else AVERAGES[:2]
 
-    @staticmethod
-    def _initial_state(param: Tensor, amsgrad: bool) -> dict[str, Tensor]:
-        averages = AVERAGES if amsgrad else AVERAGES[:2]
-        state = {"step": Tensor(np.zeros((), np.float32))}
-        return state | {key: Tensor(np.zeros_like(param.array)) for key in averages}
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
+        """m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g²
+
+        p -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
+        `step` counts from 1. With amsgrad v is the largest (uncorrected) v so far.
+        """
+        (beta1, beta2), step = now["betas"], now["step"]
+        m, v, t = kept["exp_avg"], kept["exp_avg_sq"], work[0]
+        move_towards(m, g, 1 - beta1, t)
+        add_square(v, g, beta2, t)
+        if len(kept) == len(AVERAGES):
+            v = np.maximum(kept["max_exp_avg_sq"], v, out=kept["max_exp_avg_sq"])
+        np.sqrt(v, out=t)
+        t /= (1 - beta2**step) ** 0.5
+        t += now["eps"]
+        np.divide(m, t, out=t)
+        t *= now["lr"] / (1 - beta1**step)
+        p -= t
 
 
 AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 class AdamW(Adam):
-    """`torch.optim.AdamW`: Adam whose weight decay acts on the parameter, not on the gradient."""
+    """`torch.optim.AdamW`: Adam whose weight decay acts on the parameter (arXiv:1711.05101)."""
 
     def __init__(
         self,

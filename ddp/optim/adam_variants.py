@@ -9,7 +9,16 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.checks import check_at_least_zero, check_betas, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, State, Work, zero_dimensional
+from ddp.optim.elementwise import (
+    ElementwiseOptimizer,
+    Kept,
+    Names,
+    Numbers,
+    State,
+    Values,
+    Work,
+    zero_dimensional,
+)
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
 from ddp.optim.updates import add_square, move_towards
@@ -49,30 +58,22 @@ class Adamax(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("exp_avg", "exp_inf")
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """m += (1 - beta1) * (g - m);  u = max(beta2 * u, |g| + eps)
 
         p -= lr / (1 - beta1^step) * m / u
         """
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = now["betas"]
         m, u, t = kept["exp_avg"], kept["exp_inf"], work[0]
         move_towards(m, g, 1 - beta1, t)
         u *= beta2
         np.abs(g, out=t)
-        t += group["eps"]
+        t += now["eps"]
         np.maximum(u, t, out=u)
-        np.multiply(m, group["lr"] / (1 - beta1 ** numbers["step"]), out=t)
+        np.multiply(m, now["lr"] / (1 - beta1 ** now["step"]), out=t)
         p -= np.divide(t, u, out=t)
 
 
@@ -116,14 +117,14 @@ class NAdam(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("exp_avg", "exp_avg_sq")
 
     def _first_state(self, param: Tensor, group: ParamGroup) -> State:
         state = super()._first_state(param, group)
         return {"step": state.pop("step"), "mu_product": zero_dimensional(1.0), **state}
 
-    def _numbers(self, state: State, group: ParamGroup) -> dict[str, float]:
+    def _numbers(self, state: State, group: ParamGroup) -> Numbers:
         """Advances the product of all momenta so far, and returns this one and the next."""
         step, beta1 = float(state["step"].array), group["betas"][0]
         mu, next_mu = [
@@ -133,29 +134,21 @@ class NAdam(ElementwiseOptimizer):
         product = float(state["mu_product"].array)
         return {"step": step, "mu": mu, "next_mu": next_mu, "product": product}
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """m and v as Adam's;  d = sqrt(v / (1 - beta2^step)) + eps
 
         p -= lr * (1 - mu) / (1 - product) * g / d + lr * mu' / (1 - product * mu') * m / d, where
         mu = beta1 * (1 - 0.96^(step * momentum_decay) / 2), mu' the same for step + 1, and
         product that of all mu so far.
         """
-        (beta1, beta2), lr = group["betas"], group["lr"]
+        (beta1, beta2), lr = now["betas"], now["lr"]
         m, v = kept["exp_avg"], kept["exp_avg_sq"]
         d, t = work
         move_towards(m, g, 1 - beta1, t)
         add_square(v, g, beta2, t)
-        np.sqrt(np.divide(v, 1 - beta2 ** numbers["step"], out=d), out=d)
-        d += group["eps"]
-        mu, next_mu, product = numbers["mu"], numbers["next_mu"], numbers["product"]
+        np.sqrt(np.divide(v, 1 - beta2 ** now["step"], out=d), out=d)
+        d += now["eps"]
+        mu, next_mu, product = now["mu"], now["next_mu"], now["product"]
         np.multiply(g, lr * (1.0 - mu) / (1.0 - product), out=t)
         p -= np.divide(t, d, out=t)
         np.multiply(m, lr * next_mu / (1.0 - product * next_mu), out=t)
@@ -198,34 +191,26 @@ class RAdam(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("exp_avg", "exp_avg_sq")
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """m and v as Adam's;  p -= lr * m / (1 - beta1^step) * r
 
         r = rect * sqrt(1 - beta2^step) / (sqrt(v) + eps) where the variance can be told (from
         about the fifth step on), else 1.
         """
-        (beta1, beta2), step = group["betas"], numbers["step"]
+        (beta1, beta2), step = now["betas"], now["step"]
         m, v = kept["exp_avg"], kept["exp_avg_sq"]
         d, t = work
         move_towards(m, g, 1 - beta1, t)
         add_square(v, g, beta2, t)
         np.divide(m, 1 - beta1**step, out=d)
-        d *= group["lr"]
+        d *= now["lr"]
         rect = rectification(beta2, step)
         if rect is not None:
             np.sqrt(v, out=t)
-            t += group["eps"]
+            t += now["eps"]
             d *= np.divide((1 - beta2**step) ** 0.5, t, out=t)
             d *= rect
         p -= d

@@ -9,7 +9,16 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, State, Work, zero_dimensional
+from ddp.optim.elementwise import (
+    ElementwiseOptimizer,
+    Kept,
+    Names,
+    Numbers,
+    State,
+    Values,
+    Work,
+    zero_dimensional,
+)
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
 
@@ -49,7 +58,7 @@ class ASGD(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("ax",)
 
     def _first_state(self, param: Tensor, group: ParamGroup) -> State:
@@ -60,7 +69,7 @@ class ASGD(ElementwiseOptimizer):
             "ax": Tensor(np.zeros_like(param.array)),
         }
 
-    def _numbers(self, state: State, group: ParamGroup) -> dict[str, float]:
+    def _numbers(self, state: State, group: ParamGroup) -> Numbers:
         """This step's rate and weight, while the state already gets the next step's."""
         numbers = {"eta": float(state["eta"].array), "mu": float(state["mu"].array)}
         step, lr = float(state["step"].array), group["lr"]
@@ -68,18 +77,10 @@ class ASGD(ElementwiseOptimizer):
         state["mu"].array[...] = 1 / max(1, step - group["t0"])
         return numbers
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """p = (1 - lambd * eta) * p - eta * g;  ax += mu * (p - ax)"""
-        eta, mu, ax, t = numbers["eta"], numbers["mu"], kept["ax"], work[0]
-        p *= 1 - group["lambd"] * eta
+        eta, mu, ax, t = now["eta"], now["mu"], kept["ax"], work[0]
+        p *= 1 - now["lambd"] * eta
         p -= np.multiply(g, eta, out=t)
         if mu == 1:
             np.copyto(ax, p)
@@ -122,7 +123,7 @@ class Rprop(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         return ("prev", "step_size")
 
     def _first_state(self, param: Tensor, group: ParamGroup) -> State:
@@ -130,27 +131,19 @@ class Rprop(ElementwiseOptimizer):
         state["step_size"].array.fill(group["lr"])
         return state
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """p -= sign(g) * step_size, which grows while g keeps its sign and shrinks when it turns.
 
         Where it turned, the element rests for one step and its gradient is forgotten.
         """
-        slower, faster = group["etas"]
+        slower, faster = now["etas"]
         prev, step_size = kept["prev"], kept["step_size"]
         product, t = work
         np.multiply(g, prev, out=product)
         turned = product < 0
         step_size[turned] *= slower
         step_size[product > 0] *= faster
-        np.clip(step_size, *group["step_sizes"], out=step_size)
+        np.clip(step_size, *now["step_sizes"], out=step_size)
         np.copyto(prev, g)
         prev[turned] = 0
         np.sign(prev, out=t)

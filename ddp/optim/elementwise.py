@@ -1,33 +1,45 @@
-"""What the element-wise optimizers share: state made on first use, and the walk over pieces.
+"""The frame of the element-wise optimizers: state made on first use, and the walk over pieces.
 
 A subclass says which arrays of the parameter's shape it keeps (`_kept`) and how one piece of a
 parameter moves (`_move`, whose docstring is the formula). Everything is done in place on pieces
-that stay in the cache, and no result depends on where a parameter is cut.
+that stay in the cache: a large parameter is cut into them, small ones are put together to one. No
+result depends on where a parameter is cut, or on what it is put together with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.optimizer import Optimizer, ParamGroup
-from ddp.optim.pieces import Array, pieces
+from ddp.optim.pieces import PIECE_ELEMENTS, Array, Gathering, pieces
 from ddp.optim.updates import decayed
 
 State = dict[str, Any]
+Numbers = dict[str, float]
 Kept = dict[str, Array]
 Work = tuple[Array, Array]
+Values = dict[str, Any]
+Names = tuple[str, ...]
+
+SMALL = PIECE_ELEMENTS // 8  # elements; gathering a larger parameter costs more than its own walk
 
 
 class ElementwiseOptimizer(Optimizer):
-    """An optimizer that counts its steps per parameter and updates each element by itself.
+    """An optimizer that updates each element by itself.
 
     State: `step` (0-d float32, as in PyTorch), then the arrays named by `_kept`.
+
+    `gradient_factor` multiplies all gradients of a step (the coefficient of gradient clipping,
+    which so costs no pass over the gradients of its own).
     """
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    gradient_factor: float = 1.0
+
+    def _kept(self, group: ParamGroup) -> Names:
         """The names of the state arrays that have the parameter's shape."""
         raise NotImplementedError
 
@@ -36,49 +48,76 @@ class ElementwiseOptimizer(Optimizer):
         kept = {name: Tensor(np.zeros_like(param.array)) for name in self._kept(group)}
         return {"step": zero_dimensional(0.0), **kept}
 
-    def _numbers(self, state: State, group: ParamGroup) -> dict[str, float]:
-        """The numbers that all elements of a parameter share in this step."""
-        return {"step": float(state["step"].array)}
-
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
-        """Move `p` against `g`, which already is negated by `maximize` and decayed.
-
-        `work` are two temporaries; `g` is left as it is.
-        """
-        raise NotImplementedError
-
-    def _update(self, param: Tensor, group: ParamGroup) -> None:
-        assert param.grad is not None
+    def _begin(self, param: Tensor, group: ParamGroup) -> Numbers:
+        """Count the step in the parameter's state, made on first use; what `_numbers` gives."""
         state = self.state[param]
         if not state:
             state.update(self._first_state(param, group))
-        state["step"].array += 1
-        numbers = self._numbers(state, group)
+        step = state["step"].array
+        step.fill(step.item() + 1.0)
+        return self._numbers(state, group)
+
+    def _numbers(self, state: State, group: ParamGroup) -> Numbers:
+        """The numbers that all elements of a parameter share in this step."""
+        return {"step": state["step"].array.item()}
+
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
+        """Move `p` against `g`, which already is negated by `maximize` and decayed.
+
+        `work` are two temporaries; `g` is left as it is. `now` has the hyper-parameters of the
+        group, and what `_numbers` gave.
+        """
+        raise NotImplementedError
+
+    def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
-        arrays = [state[name].array for name in names]
-        for p, gradient, *kept in pieces(param.array, param.grad.array, *arrays):
-            s, *work = self._scratch.like(p, 3)
-            g = self._decay(p, gradient, s, group)
-            self._move(
-                p, g, dict(zip(names, kept, strict=True)), (work[0], work[1]), group, numbers
-            )
+        together = Gathering(self._scratch)
+        shared: Numbers = {}
+        for param in params:
+            assert param._grad is not None
+            numbers = self._begin(param, group)
+            state = self.state[param] if names else {}
+            arrays = (param.array, param._grad.array, *[state[name].array for name in names])
+            if param.array.size > SMALL:
+                self._move_pieces(arrays, names, group | numbers)
+                continue
+            if together.members and not (numbers == shared and together.takes(arrays)):
+                self._move_together(together, names, group | shared)
+            shared = numbers
+            together.add(arrays)
+        self._move_together(together, names, group | shared)
+
+    def _move_together(self, together: Gathering, names: Names, now: Values) -> None:
+        """Move the small parameters gathered so far."""
+        if len(together.members) > 1 and together.are_apart():
+            self._move_piece(together.gathered(), names, now)
+            together.put_back()
+        else:
+            for arrays in together.members:
+                self._move_pieces(arrays, names, now)
+        together.clear()
+
+    def _move_pieces(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
+        for piece in pieces(*arrays):
+            self._move_piece(piece, names, now)
+
+    def _move_piece(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
+        """Move one piece; `arrays` are parameter, gradient, and what is kept under `names`."""
+        p, g, *kept = arrays
+        scaled, decayed_, *work = self._scratch.like(p)
+        if self.gradient_factor != 1.0:
+            g = np.multiply(g, g.dtype.type(self.gradient_factor), out=scaled)
+        g = self._decay(p, g, decayed_, now)
+        self._move(p, g, dict(zip(names, kept, strict=True)), (work[0], work[1]), now)
 
     @staticmethod
-    def _decay(p: Array, g: Array, s: Array, group: ParamGroup) -> Array:
+    def _decay(p: Array, g: Array, s: Array, now: Values) -> Array:
         """The gradient with weight decay; decoupled, the parameter itself shrinks instead."""
-        weight_decay = group.get("weight_decay", 0.0)
-        if weight_decay != 0 and group.get("decoupled_weight_decay", False):
-            p *= 1 - group["lr"] * weight_decay
+        weight_decay = now.get("weight_decay", 0.0)
+        if weight_decay != 0 and now.get("decoupled_weight_decay", False):
+            p *= 1 - now["lr"] * weight_decay
             weight_decay = 0.0
-        return decayed(p, g, s, weight_decay=weight_decay, maximize=group["maximize"])
+        return decayed(p, g, s, weight_decay=weight_decay, maximize=now["maximize"])
 
 
 def zero_dimensional(value: float) -> Tensor:

@@ -2,8 +2,8 @@
 
 An optimizer is a table of hyper-parameters (`param_groups`, a list of dicts) and a table of state
 (`state`, parameter → dict of tensors). A subclass gives the defaults and `_update`, which changes
-one parameter in place. PyTorch's contract: a parameter whose `grad` is None is passed over
-entirely, hyper-parameters may be changed in the groups between steps, `state_dict` numbers the
+parameters of one group in place. PyTorch's contract: a parameter whose `grad` is None is passed
+over entirely, hyper-parameters may be changed in the groups between steps, `state_dict` numbers the
 parameters across the groups.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -99,7 +99,7 @@ class Optimizer(OptimizerHooks):
         """Forget the gradients of all parameters, or fill them with zeros in place."""
         for param in chain.from_iterable(group["params"] for group in self.param_groups):
             if set_to_none:
-                param.grad = None
+                param._grad = None
             elif param.grad is not None:
                 if param.grad.grad_fn is not None:
                     param.grad.detach_()
@@ -112,14 +112,15 @@ class Optimizer(OptimizerHooks):
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            numbers = _with_numbers(group)
-            for param in group["params"]:
-                if param.grad is not None:
-                    self._update(param, numbers)
+            params = [param for param in group["params"] if param._grad is not None]
+            if params:
+                self._update(params, _with_numbers(group))
+                for param in params:
                     param._version_cell[0] += 1
         return loss
 
-    def _update(self, param: Tensor, group: ParamGroup) -> None:
+    def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
+        """Change these parameters, all with a gradient, in place, with the group's values."""
         raise NotImplementedError
 
     # -- state -----------------------------------------------------------------------------------

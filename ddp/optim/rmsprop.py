@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Work
+from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Values, Work
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
 from ddp.optim.updates import add_square, move_towards
@@ -52,38 +52,30 @@ class RMSprop(ElementwiseOptimizer):
         }
         super().__init__(params, defaults)
 
-    def _kept(self, group: ParamGroup) -> tuple[str, ...]:
+    def _kept(self, group: ParamGroup) -> Names:
         momentum = ("momentum_buffer",) if group["momentum"] > 0 else ()
         return ("square_avg", *momentum, *(("grad_avg",) if group["centered"] else ()))
 
-    def _move(
-        self,
-        p: Array,
-        g: Array,
-        kept: Kept,
-        work: Work,
-        group: ParamGroup,
-        numbers: dict[str, float],
-    ) -> None:
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
         """v = alpha * v + (1 - alpha) * g²;  d = g / (sqrt(v) + eps);  p -= lr * d
 
         Centered, the root is of v - m², m += (1 - alpha) * (g - m). With momentum p -= lr * b,
         b = momentum * b + d.
         """
-        alpha, lr, v = group["alpha"], group["lr"], kept["square_avg"]
+        alpha, lr, v = now["alpha"], now["lr"], kept["square_avg"]
         root, t = work
         add_square(v, g, alpha, t)
-        if group["centered"]:
+        if now["centered"]:
             m = kept["grad_avg"]
             move_towards(m, g, 1 - alpha, t)
             np.multiply(m, m, out=t)
             np.sqrt(np.subtract(v, t, out=root), out=root)
         else:
             np.sqrt(v, out=root)
-        root += group["eps"]
-        if group["momentum"] > 0:
+        root += now["eps"]
+        if now["momentum"] > 0:
             b = kept["momentum_buffer"]
-            b *= group["momentum"]
+            b *= now["momentum"]
             b += np.divide(g, root, out=t)
             p -= np.multiply(b, lr, out=t)
         else:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.optim import updates
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.optimizer import Optimizer, ParamGroup
-from ddp.optim.pieces import pieces
+from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Numbers, Values, Work
+from ddp.optim.optimizer import ParamGroup
+from ddp.optim.pieces import Array
 
 
-class SGD(Optimizer):
-    """`torch.optim.SGD`; the formula stands at `ddp.optim.updates.sgd`.
+class SGD(ElementwiseOptimizer):
+    """`torch.optim.SGD`.
 
     State: `momentum_buffer`, when momentum is not 0. `foreach` and `fused` are PyTorch's hints
     for speed; they are accepted and change nothing here.
@@ -52,27 +52,33 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _update(self, param: Tensor, group: ParamGroup) -> None:
-        assert param.grad is not None
-        arrays = [param.array, param.grad.array]
-        first = False
-        if group["momentum"] != 0:
-            state = self.state[param]
-            first = "momentum_buffer" not in state
-            if first:
-                state["momentum_buffer"] = Tensor(np.empty_like(param.array))
-            arrays.append(state["momentum_buffer"].array)
-        for p, g, *momentum_buffer in pieces(*arrays):
-            updates.sgd(
-                p,
-                g,
-                momentum_buffer[0] if momentum_buffer else None,
-                *self._scratch.like(p),
-                lr=group["lr"],
-                momentum=group["momentum"],
-                dampening=group["dampening"],
-                weight_decay=group["weight_decay"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-                first=first,
-            )
+    def _kept(self, group: ParamGroup) -> Names:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+    def _begin(self, param: Tensor, group: ParamGroup) -> Numbers:
+        """Steps are not counted; it matters only whether it is the first."""
+        if group["momentum"] == 0:
+            return {}
+        state = self.state[param]
+        is_first = state.get("momentum_buffer") is None
+        if is_first:
+            state["momentum_buffer"] = Tensor(np.empty_like(param.array))
+        return {"is_first": is_first}
+
+    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
+        """b = momentum * b + (1 - dampening) * g;  p -= lr * b
+
+        On the first step b = g, undamped, as in PyTorch. Nesterov: p -= lr * (g + momentum * b).
+        """
+        t, _ = work
+        d = g
+        if kept:
+            d = b = kept["momentum_buffer"]
+            if now["is_first"]:
+                np.copyto(b, g)
+            else:
+                b *= now["momentum"]
+                b += g if now["dampening"] == 0 else np.multiply(g, 1 - now["dampening"], out=t)
+            if now["nesterov"]:
+                d = np.add(g, np.multiply(b, now["momentum"], out=t), out=t)
+        p -= np.multiply(d, now["lr"], out=t)
