@@ -6,6 +6,7 @@ for; every other name is that of `ddp.nn`.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from ddp.nn.modules import batchnorm as batchnorm
@@ -17,6 +18,4 @@ from ddp.nn.modules.module import Module as Module
 
 
 def __getattr__(name: str) -> Any:
-    from ddp import nn
-
-    return getattr(nn, name)
+    return getattr(sys.modules["ddp.nn"], name)  # whose part this package is
