@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -28,6 +29,18 @@ def tree(lib: Lib) -> Any:
 
 
 # -- members ------------------------------------------------------------------------------------
+
+# How a hook wants to be called stands beside it here, in PyTorch in dictionaries of its own.
+KEYS = {
+    "training", "_parameters", "_buffers", "_non_persistent_buffers_set", "_modules",
+    "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks",
+    "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+}  # fmt: skip
+
+
+def test_the_dictionary_of_a_module_has_pytorchs_keys(lib: Lib) -> None:
+    assert set(lib.nn.Module().__dict__) >= KEYS
 
 
 def test_attributes_are_registered_by_what_they_are(lib: Lib) -> None:
@@ -360,3 +373,42 @@ def test_a_backward_hook_without_an_input_to_differentiate_sees_none_and_warns(l
     with pytest.warns(UserWarning, match="Full backward hook is firing when gradients are compute"):
         layer(lib.ones(1, 1)).backward()
     assert seen == [(None,)]
+
+
+def test_the_output_of_a_module_with_backward_hooks_is_not_written_to(lib: Lib) -> None:
+    layer = lib.nn.Linear(1, 1)
+    layer.register_full_backward_hook(lambda m, into, out: None)
+    y = layer(lib.ones(1, 1, requires_grad=True))
+    with pytest.raises(
+        RuntimeError,
+        match=r"Output 0 of BackwardHookFunction(Backward)? is a view and is being mod",
+    ):
+        y.add_(1)
+
+
+def test_hooks_of_all_modules(lib: Lib) -> None:
+    registry, seen = lib.nn.modules.module, []
+    handles = [
+        registry.register_module_forward_pre_hook(lambda m, args: seen.append("pre")),
+        registry.register_module_forward_hook(lambda m, args, out: seen.append("forward")),
+        registry.register_module_full_backward_pre_hook(lambda m, out: seen.append("pre-back")),
+        registry.register_module_full_backward_hook(lambda m, into, out: seen.append("back")),
+        registry.register_module_parameter_registration_hook(lambda m, n, p: seen.append(n)),
+        registry.register_module_buffer_registration_hook(lambda m, n, b: seen.append(n)),
+        registry.register_module_module_registration_hook(lambda m, n, c: seen.append(n)),
+    ]
+    try:
+        layer = lib.nn.Linear(1, 1)
+        layer.register_buffer("statistics", lib.ones(1))
+        make(lib, child=layer)
+        layer(lib.ones(1, 1, requires_grad=True)).backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert seen == [
+        "weight", "bias", "statistics", "child", "pre", "forward", "pre-back", "back",
+    ]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lib.nn.Linear(1, 1)(lib.ones(1, 1))
+    assert len(seen) == 8
