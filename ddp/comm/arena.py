@@ -57,18 +57,17 @@ def open_arena(
     timeout_s: float,
     *,
     share: bool = True,
-    home: Home | None = None,
 ) -> Arena:
     """Share memory with the ranks of this host: a common part, and `own_bytes[r]` of each rank r.
 
-    Every rank of `comm` calls it with equal arguments (but for `home`, where this rank lives:
-    tests make hosts up). Raises CommError when a rank is lost meanwhile or `timeout_s` passes; that
-    memory cannot be shared is no error. With `share` false nobody shares, nothing is exchanged.
+    Every rank of `comm` calls it with equal arguments. Raises CommError when a rank is lost
+    meanwhile or `timeout_s` passes; that memory cannot be shared is no error. With `share` false
+    nobody shares, and nothing is exchanged.
     """
     alone = tuple((rank,) for rank in range(comm.size))
     if comm.size == 1 or not share:
         return _private(comm, alone, common_bytes, own_bytes, channels, "")
-    return _Opening(comm, common_bytes, own_bytes, channels, timeout_s).run(home or find_home())
+    return _Opening(comm, common_bytes, own_bytes, channels, timeout_s).run(find_home())
 
 
 class Arena:

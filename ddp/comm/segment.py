@@ -5,13 +5,14 @@
 
 The memory has no name (memfd_create, Linux): a peer finds it through `/proc/PID/fd/N`, and it is
 gone with the last process that has it mapped, however that ends. It counts against the memory of
-the processes, not against the size of /dev/shm. Every page is allocated at once: memory that is not
-to be had is an OSError here, not a SIGBUS in the middle of a run. Left out: systems without memfd,
-where `create` raises OSError too.
+the processes, not against the size of /dev/shm. Every page is allocated at once, after a look at
+what is free: memory that is not to be had is an OSError here, not a SIGBUS in the middle of a run,
+nor the kernel's killing of some process. Left out: systems without memfd (OSError too).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -27,6 +28,8 @@ TOKEN_BYTES = 16
 _HEAD_BYTES = 64  # the token, on a cache line of its own
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_IDS = Path("/proc/self/ns/pid")
+_CONTAINER = Path("/sys/fs/cgroup")  # of this container, where it is one (cgroup version 2)
+_CONTAINER_FILES = ("memory.max", "memory.current")
 
 Memory = NDArray[np.uint8]
 
@@ -79,6 +82,8 @@ class Segment:
         """New shared memory, all zeros. Raises OSError when there is none to be had."""
         if not hasattr(os, "memfd_create"):
             raise OSError("this system cannot share memory without a name (no memfd_create)")
+        if nbytes > free_bytes():
+            raise OSError(f"only {free_bytes() / 2**20:.0f} MiB are free")
         offer = Offer(os.getpid(), os.memfd_create("ddp"), secrets.token_bytes(TOKEN_BYTES))
         try:
             os.posix_fallocate(offer.descriptor, 0, _HEAD_BYTES + nbytes)
@@ -106,6 +111,20 @@ class Segment:
     def withdraw(self) -> None:
         """For its creator: from now on nobody else can open it. To be called once."""
         os.close(self.offer.descriptor)
+
+
+def free_bytes() -> int:
+    """How much memory this process could have, as far as the system and its container tell."""
+    free = [_meminfo("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # "max": no limit
+        limit, used = (int((_CONTAINER / name).read_text()) for name in _CONTAINER_FILES)
+        free.append(limit - used)
+    return min(free)
+
+
+def _meminfo(key: str) -> int:
+    with open("/proc/meminfo") as lines:
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key))
 
 
 def _map(descriptor: int, nbytes: int) -> Memory:

@@ -165,7 +165,7 @@ class Lane:
     def start_exchange(self, step: int) -> None:
         """Let each rank have our partial sums of its slice."""
         self._arena.publish(self.bucket.index, step)
-        if any(self._send) or any(self._received):
+        if len(self._arena.hosts) > 1:  # also with nothing to send: all start the same exchanges
             self._work = self._comm.all_to_all(self._send, self._received)
 
     def reduce(self, step: int, timeout_s: float) -> tuple[Array, list[float]]:

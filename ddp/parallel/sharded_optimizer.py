@@ -81,6 +81,7 @@ class ShardedOptimizer:
         self._exchanges = [
             plan_gather(self._comm.rank, hosts, self._parts_of(flat, bucket))
             for bucket in self._buckets
+            if len(hosts) > 1
         ]
 
     def _parts_of(self, flat: Array, bucket: Bucket) -> list[Array]:
@@ -123,12 +124,7 @@ class ShardedOptimizer:
         Neighbours see each other's slices as soon as they are written; a slice crosses to another
         host once, to one rank of it.
         """
-        works = [
-            self._comm.all_to_all(send, receive)
-            for send, receive in self._exchanges
-            if any(send) or any(receive)
-        ]
-        for work in works:
+        for work in [self._comm.all_to_all(send, receive) for send, receive in self._exchanges]:
             work.wait(timeout_s)
         if self._arena is not None:
             self._updates += 1

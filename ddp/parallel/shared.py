@@ -13,7 +13,7 @@ import numpy as np
 
 from ddp.comm.arena import Arena, open_arena
 from ddp.comm.communicator import Communicator
-from ddp.comm.segment import Home, Memory
+from ddp.comm.segment import Memory
 from ddp.parallel.flat import Array
 from ddp.parallel.layout import ITEM_BYTES, Bucket
 from ddp.parallel.shards import BufferPlan, plan_buffers, shard_range
@@ -32,13 +32,12 @@ def open_gradient_arena(
     timeout_s: float = 0.0,
     *,
     share: bool = True,
-    home: Home | None = None,
 ) -> Arena:
     """What the ranks of each host share: all gradients, and in common one set of parameters."""
     total_bytes = sum(bucket.size for bucket in buckets) * ITEM_BYTES
     own_bytes = [plan.needed * total_bytes for plan in buffer_plans(comm.size, shards)]
     channels = len(buckets) + _BESIDE_BUCKETS
-    return open_arena(comm, total_bytes, own_bytes, channels, timeout_s, share=share, home=home)
+    return open_arena(comm, total_bytes, own_bytes, channels, timeout_s, share=share)
 
 
 def buffer_plans(size: int, shards: int) -> list[BufferPlan]:

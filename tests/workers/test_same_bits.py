@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddp.checkpoint import newest
+from tests.helpers.hosts import make_up_hosts
 from tests.helpers.tasks import train
 
 OPTIMIZERS = [
@@ -59,6 +60,24 @@ def test_blocks_split_a_large_layer_between_ranks_without_changing_a_bit(tmp_pat
     wide = {"model": {"args": {"hidden": 9000}}}
     fingerprints = {train(tmp_path / str(n), n, **wide)["fingerprint"] for n in (1, 2, 3)}
     assert len(fingerprints) == 1
+
+
+@pytest.mark.parametrize("hosts", ["aabb", "abab", "aaab", "abcd"])
+def test_it_does_not_matter_which_workers_share_memory(
+    tmp_path: Path, hosts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {
+        "model": {"args": {"hidden": 9000}},
+        "train": {"shards": 6},
+        "optimizer": {"name": "AdamW", "lr": 0.01},
+        "cluster": {"first_bucket_bytes": 1000},
+    }
+    alone = train(tmp_path / "alone", 1, **changes | {"cluster": {}})
+    make_up_hosts(monkeypatch, hosts)
+    together = train(tmp_path / hosts, 4, **changes)
+    changes["cluster"]["shared_memory"] = "off"
+    apart = train(tmp_path / "apart", 4, **changes)
+    assert together["fingerprint"] == apart["fingerprint"] == alone["fingerprint"]
 
 
 def test_a_last_batch_smaller_than_the_shards_leaves_some_empty_and_changes_nothing(
