@@ -26,15 +26,10 @@ from ddp.autograd.ops import (
 )
 from ddp.autograd.ops.conv import ConvolutionBackward0, conv2d
 from ddp.autograd.ops.conv_variants import Convolution1DBackward0
-from ddp.autograd.ops.layout import channels_last, from_rows
+from ddp.autograd.ops.layout import from_rows
 from ddp.autograd.ops.linear import AddmmBackward0
-from ddp.autograd.ops.pool import (
-    AvgPool2DBackward0,
-    MaxPool2DWithIndicesBackward0,
-    avg_pool2d,
-    framed,
-    positions,
-)
+from ddp.autograd.ops.max_pool import MaxPool2DWithIndicesBackward0
+from ddp.autograd.ops.pool import AvgPool2DBackward0, avg_pool2d
 from ddp.autograd.saved import placed, saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -255,20 +250,17 @@ def _of_average_pool_input(node: AvgPool2DInputBackward0, g: Tensor) -> Tensors:
 
 def of_max_pool(node: MaxPool2DWithIndicesBackward0, dy: Tensor) -> Tensors:
     """The gradient of each window is put where its (first) maximum is."""
-    x, y = (channels_last(array) for array in node.saved)
+    _, places = node.saved
     window = node.window
-    padded = framed(x, window, -np.inf)
-    rows, columns = np.zeros(y.shape, np.int64), np.zeros(y.shape, np.int64)
-    unclaimed = np.ones(y.shape, np.bool_)
-    for row, column in positions(window):
-        is_maximum = (window.shifted(padded, row, column) == y) & unclaimed
-        unclaimed ^= is_maximum
-        rows += is_maximum * (row * window.dilation[0])
-        columns += is_maximum * (column * window.dilation[1])
-    grid: Any = np.indices(y.shape, sparse=True)
+    last = window.kernel[0] * window.kernel[1] - 1
+    rows, columns = np.divmod(last - places.astype(np.int64), window.kernel[1])
+    rows, columns = rows * window.dilation[0], columns * window.dilation[1]
+    grid: Any = np.indices(places.shape, sparse=True)
     image, i, j, channel = grid
     where = (image, rows + i * window.stride[0], columns + j * window.stride[1], channel)
-    scattered = index.scatter(shape.permute(dy, 0, 2, 3, 1), where, padded.shape)
+    scattered = index.scatter(
+        shape.permute(dy, 0, 2, 3, 1), where, (len(places), *window.padded, places.shape[3])
+    )
     (top, _), (left, _) = window.padding
     inside = scattered[:, top : top + window.input[0], left : left + window.input[1]]
     return (shape.permute(inside, 0, 3, 1, 2),)

@@ -25,6 +25,14 @@ def channels_first(x: Array) -> Array:
     return x.transpose(0, last, *range(1, last))
 
 
+def runs(x: Array) -> Array:
+    """(..., C) with its pixels as single elements (..., 1): to copy them takes half the time.
+
+    A view; the channels of a pixel have to lie together.
+    """
+    return x.view(np.dtype((np.void, x.shape[-1] * x.itemsize)))
+
+
 def as_rows(x: Array) -> Array:
     """(N, C, ...) → the dense matrix (N · ..., C): no copy for channels-last memory.
 

@@ -1,7 +1,6 @@
-"""Pooling over windows of images (N, C, H, W), on channels-last memory.
+"""Average pooling over windows of images (N, C, H, W), on channels-last memory.
 
-No indices are kept: the backward pass finds the maxima again by comparing, and so does who asks
-for the indices. Windows are walked position by position, each one strided view of the whole batch.
+Windows are walked position by position, each one strided view of the whole batch.
 """
 
 from __future__ import annotations
@@ -14,64 +13,6 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.layout import channels_first, channels_last
 from ddp.autograd.ops.window import Pair, Window
 from ddp.autograd.tensor import Tensor, wrap
-
-
-def max_pool2d(input: Tensor, window: Window) -> Tensor:
-    """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
-    padded = framed(channels_last(input.array), window, lowest(input.array))
-    y = window.shifted(padded, 0, 0).copy(order="C")
-    for position in positions(window):
-        np.maximum(y, window.shifted(padded, *position), out=y)
-    output = wrap(channels_first(y))
-    if node := MaxPool2DWithIndicesBackward0.record(output, input):
-        node.window = window
-        node.save(input, output)
-    return output
-
-
-def max_indices(input: Tensor, maxima: Tensor, window: Window) -> Tensor:
-    """Where in its plane each window's maximum lies, as row · W + column: int64 like the maxima.
-
-    The first of equal ones; the last NaN.
-    """
-    x, y = channels_last(input.array), channels_last(maxima.array)
-    padded = framed(x, window, lowest(x))
-    height, width = window.input
-    plane = np.arange(height * width).reshape(1, height, width, 1)
-    plane = framed(plane, window, -1)
-    found = np.full(y.shape, -1)
-    for position in positions(window):
-        candidate, index = (window.shifted(array, *position) for array in (padded, plane))
-        claimed = (candidate == y) & (found < 0) | (candidate != candidate)
-        np.copyto(found, index, where=claimed & (index >= 0))
-    return wrap(channels_first(found))
-
-
-def lowest(x: Array) -> float:
-    """What no element of `x` is below."""
-    return -np.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
-
-
-class MaxPool2DWithIndicesBackward0(Node):
-    """y = the maximum of each window; its gradient goes to the first of equal maxima."""
-
-    __slots__ = ("window",)
-
-    window: Window
-
-    def backward(self, dy: Array) -> Gradients:
-        x, y = (channels_last(array) for array in self.saved)
-        dy = np.ascontiguousarray(channels_last(dy))
-        padded = framed(x, self.window, -np.inf)
-        dx = np.zeros(padded.shape, dy.dtype)
-        unclaimed = np.ones(dy.shape, np.bool_)
-        for position in positions(self.window):
-            is_maximum = self.window.shifted(padded, *position) == y
-            is_maximum &= unclaimed
-            unclaimed ^= is_maximum
-            pixels = self.window.shifted(dx, *position)
-            pixels += dy * is_maximum
-        return (channels_first(self.window.interior(dx)),)
 
 
 def avg_pool2d(input: Tensor, window: Window, divisor: Array) -> Tensor:

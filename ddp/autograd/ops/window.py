@@ -41,6 +41,12 @@ class Window(NamedTuple):
         """Whether the columns are the image itself."""
         return self.kernel == self.stride == (1, 1) and self.padded == self.input
 
+    @property
+    def is_disjoint(self) -> bool:
+        """Whether no pixel lies in two windows."""
+        (kh, kw), (sh, sw) = self.reach, self.stride
+        return kh < sh and kw < sw
+
     def interior(self, padded: Array) -> Array:
         """The image inside a padded (N, Hp, Wp, C) array."""
         (top, _), (left, _) = self.padding
@@ -52,6 +58,17 @@ class Window(NamedTuple):
         height = (self.output[0] - 1) * self.stride[0] + 1
         width = (self.output[1] - 1) * self.stride[1] + 1
         return image[:, top : top + height : self.stride[0], left : left + width : self.stride[1]]
+
+    def inside(self, axis: int, place: int, first: int, last: int) -> tuple[slice, slice]:
+        """The windows `first` to `last` along `axis` whose `place` is in the image, and where."""
+        stride = self.stride[axis]
+        offset = place * self.dilation[axis] - self.padding[axis][0]
+        first = max(first, -(offset // stride))
+        last = min(last, (self.input[axis] - 1 - offset) // stride + 1)
+        if last <= first:
+            return slice(0, 0), slice(0, 0)
+        pixel = first * stride + offset
+        return slice(first, last), slice(pixel, pixel + (last - first - 1) * stride + 1, stride)
 
 
 def window_on(

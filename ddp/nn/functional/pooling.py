@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.ops import pool
+from ddp.autograd.ops import max_pool, pool
 from ddp.autograd.ops.window import Pair, Window, window_on
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.sizes import Size, along, image_size, pair, symmetric
@@ -33,8 +33,8 @@ def max_pool2d(
         found = max_pool2d(batch, *sizes, return_indices)
         return tuple(part[0] for part in found) if return_indices else found[0]
     window = _pool_window(input, kernel_size, stride, padding, dilation, ceil_mode)
-    maxima = pool.max_pool2d(input, window)
-    return (maxima, pool.max_indices(input, maxima, window)) if return_indices else maxima
+    maxima = max_pool.max_pool2d(input, window)
+    return (maxima, max_pool.max_indices(input, maxima, window)) if return_indices else maxima
 
 
 def avg_pool2d(

@@ -1,0 +1,129 @@
+"""The maxima of windows of images (N, C, H, W), on channels-last memory.
+
+Windows are walked position by position, many windows at once, each position one strided view of
+the images. For the backward pass a byte per maximum says at which position it was. Pixels beside
+the image are never looked at: a position is looked at for those windows in which it lies inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.layout import channels_first, channels_last, runs
+from ddp.autograd.ops.pool import framed, positions
+from ddp.autograd.ops.window import Window
+from ddp.autograd.tensor import Tensor, wrap
+
+BLOCK = 1 << 16  # maxima worked on together: with inputs and places they stay in the L2 cache
+
+Index = tuple[slice, slice, slice]  # images, rows, columns
+
+
+def max_pool2d(input: Tensor, window: Window) -> Tensor:
+    """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
+    x = np.ascontiguousarray(channels_last(input.array))
+    y = np.full((len(x), *window.output, x.shape[3]), lowest(x), x.dtype)
+    output = wrap(channels_first(y))
+    places = None
+    if node := MaxPool2DWithIndicesBackward0.record(output, input):
+        places = np.zeros(y.shape, np.min_scalar_type(window.kernel[0] * window.kernel[1]))
+        node.window = window
+        node.save(input, places)
+    find_maxima(x, window, y, places)
+    return output
+
+
+class MaxPool2DWithIndicesBackward0(Node):
+    """y = the maximum of each window; its gradient goes to the first of equal maxima."""
+
+    __slots__ = ("window",)
+
+    window: Window
+
+    def backward(self, dy: Array) -> Gradients:
+        x, places = self.saved
+        dx = np.zeros(channels_last(x).shape, dy.dtype)
+        give_to_maxima(np.ascontiguousarray(channels_last(dy)), places, self.window, dx)
+        return (channels_first(dx),)
+
+
+def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> None:
+    """Raise `y` to the maxima, and note in `places` at which position each is.
+
+    The first position is looked at last, and wins where values are equal.
+    """
+    for place, outputs, inputs in steps(window, y.shape):
+        candidate = dense(x[inputs])
+        best = y[outputs]
+        if places is not None and place > 0:
+            noted = places[outputs]
+            np.maximum(noted, (candidate >= best) * noted.dtype.type(place), out=noted)
+        np.maximum(best, candidate, out=best)
+
+
+def give_to_maxima(dy: Array, places: Array, window: Window, dx: Array) -> None:
+    """Add each of `dy` to the pixel of `dx` that was its window's maximum."""
+    for place, outputs, inputs in steps(window, dy.shape):
+        given = dy[outputs] * (places[outputs] == place)
+        if window.is_disjoint:
+            runs(dx[inputs])[...] = runs(given)
+        else:
+            pixels = dx[inputs]
+            pixels += given
+
+
+def steps(window: Window, shape: tuple[int, ...]) -> Iterator[tuple[int, Index, Index]]:
+    """The place of each position, and which outputs and inputs belong together there.
+
+    Places count from a window's last position, 0, to its first. `shape`, (N, Ho, Wo, C), is cut
+    into blocks, and all positions of a block come one after the other.
+    """
+    order = list(reversed(list(positions(window))))
+    for images, top, bottom in blocks(shape):
+        for place, (row, column) in enumerate(order):
+            rows, pixel_rows = window.inside(0, row, top, bottom)
+            columns, pixel_columns = window.inside(1, column, 0, window.output[1])
+            yield place, (images, rows, columns), (images, pixel_rows, pixel_columns)
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, int, int]]:
+    """(N, Ho, Wo, C) in blocks of about BLOCK: images, first row and end of the rows."""
+    images, height, width, channels = shape
+    group = max(1, BLOCK // (height * width * channels))
+    band = min(height, max(1, BLOCK // (width * channels)))
+    for first in range(0, images, group):
+        for top in range(0, height, band):
+            yield slice(first, first + group), top, min(top + band, height)
+
+
+def dense(pixels: Array) -> Array:
+    """A copy in one run, pixel by pixel."""
+    copy = np.empty(pixels.shape, pixels.dtype)
+    runs(copy)[...] = runs(pixels)
+    return copy
+
+
+def max_indices(input: Tensor, maxima: Tensor, window: Window) -> Tensor:
+    """Where in its plane each window's maximum lies, as row · W + column: int64 like the maxima.
+
+    The first of equal ones; the last NaN.
+    """
+    x, y = channels_last(input.array), channels_last(maxima.array)
+    padded = framed(x, window, lowest(x))
+    height, width = window.input
+    plane = np.arange(height * width).reshape(1, height, width, 1)
+    plane = framed(plane, window, -1)
+    found = np.full(y.shape, -1)
+    for position in positions(window):
+        candidate, index = (window.shifted(array, *position) for array in (padded, plane))
+        claimed = (candidate == y) & (found < 0) | (candidate != candidate)
+        np.copyto(found, index, where=claimed & (index >= 0))
+    return wrap(channels_first(found))
+
+
+def lowest(x: Array) -> float:
+    """What no element of `x` is below."""
+    return -np.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
