@@ -53,18 +53,21 @@ EITHER = -1  # one of the first two arguments must be a tensor, the other may be
 def accepts_out(
     operation: Operation, tensors: int = 1, *, apart: bool = False, exact: bool = False
 ) -> Operation:
-    """`operation` with the keywords `input` and `out`.
+    """`operation` with the keywords `input`, `other` (the second operand) and `out`.
 
     Its first `tensors` arguments must be tensors. `apart`: `out` must not share memory with an
     operand; `exact`: it must have the result's dtype.
     """
     plain: Any = operation
     name = plain.__name__
+    second = _second_parameter(plain)
 
     @functools.wraps(plain)
     def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         if "input" in kwargs:
             args = (kwargs.pop("input"), *args)
+        if "other" in kwargs:
+            kwargs[second] = kwargs.pop("other")
         if tensors == EITHER:
             _require_a_tensor(name, args[:2])
         else:
@@ -82,6 +85,12 @@ def accepts_out(
         return _write(name, result, out, exact)
 
     return with_out  # type: ignore[return-value]
+
+
+def _second_parameter(function: Any) -> str:
+    """Its name, which is "other" with PyTorch."""
+    code = getattr(function, "__wrapped__", function).__code__
+    return str(code.co_varnames[1]) if code.co_argcount > 1 else "other"
 
 
 def _refuse_number(name: str, arguments: tuple[Any, ...]) -> None:

@@ -58,7 +58,7 @@ def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     axis = as_axis(x, dim)
     x = x if dtype is None else to(x, dtype)
     kept = None if x.array.dtype.kind == "f" or dtype is not None else np.int64
-    y = wrap(np.cumprod(x.array.reshape(x.shape or 1), axis, kept).reshape(x.shape))
+    y = wrap(x.array.reshape(x.shape or 1).cumprod(axis, kept).reshape(x.shape))
     if node := CumprodBackward0.record(y, x):
         node.axis = axis
         node.save(x)
