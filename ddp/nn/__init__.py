@@ -9,6 +9,7 @@ from ddp.nn.activations import ELU as ELU
 from ddp.nn.activations import GELU as GELU
 from ddp.nn.activations import GLU as GLU
 from ddp.nn.activations import SELU as SELU
+from ddp.nn.activations import Hardshrink as Hardshrink
 from ddp.nn.activations import Hardsigmoid as Hardsigmoid
 from ddp.nn.activations import Hardswish as Hardswish
 from ddp.nn.activations import Hardtanh as Hardtanh
@@ -21,8 +22,10 @@ from ddp.nn.activations import SiLU as SiLU
 from ddp.nn.activations import Softmax2d as Softmax2d
 from ddp.nn.activations import Softmin as Softmin
 from ddp.nn.activations import Softplus as Softplus
+from ddp.nn.activations import Softshrink as Softshrink
 from ddp.nn.activations import Softsign as Softsign
 from ddp.nn.activations import Tanhshrink as Tanhshrink
+from ddp.nn.activations import Threshold as Threshold
 from ddp.nn.attention import MultiheadAttention as MultiheadAttention
 from ddp.nn.attention import NonDynamicallyQuantizableLinear as NonDynamicallyQuantizableLinear
 from ddp.nn.backward_hooks import BackwardHookFunction as BackwardHookFunction
@@ -37,8 +40,12 @@ from ddp.nn.convolution import Conv2d as Conv2d
 from ddp.nn.convolution import ConvTranspose1d as ConvTranspose1d
 from ddp.nn.convolution import ConvTranspose2d as ConvTranspose2d
 from ddp.nn.embedding import Embedding as Embedding
+from ddp.nn.instancenorm import InstanceNorm1d as InstanceNorm1d
+from ddp.nn.instancenorm import InstanceNorm2d as InstanceNorm2d
 from ddp.nn.layernorm import GroupNorm as GroupNorm
 from ddp.nn.layernorm import LayerNorm as LayerNorm
+from ddp.nn.layernorm import LocalResponseNorm as LocalResponseNorm
+from ddp.nn.layernorm import RMSNorm as RMSNorm
 from ddp.nn.layers import Dropout as Dropout
 from ddp.nn.layers import Dropout1d as Dropout1d
 from ddp.nn.layers import Dropout2d as Dropout2d

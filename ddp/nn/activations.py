@@ -1,11 +1,13 @@
 """Activations beyond `ReLU`, `Sigmoid` and `Tanh` as layers.
 
-`inplace` is accepted, shown and changes nothing: the result is new memory all the same.
+Each is the function of its name with what the constructor was given. `inplace` is accepted, shown
+and changes nothing: the result is new memory all the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
@@ -16,10 +18,15 @@ from ddp.nn.parameter import Parameter
 
 
 class _Activation(Module):
-    """A function of every element. `numbers` are its arguments, in the order they are shown."""
+    """`function` of any shape. `numbers` are its further arguments, in the order they are shown."""
 
-    numbers: tuple[str, ...] = ()
+    function: ClassVar[Callable[..., Tensor]]
+    numbers: ClassVar[tuple[str, ...]] = ()
     inplace = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape → the same, but for `GLU`."""
+        return type(self).function(input, *[getattr(self, name) for name in self.numbers])
 
     def extra_repr(self) -> str:
         shown = [f"{name}={getattr(self, name)!r}" for name in self.numbers]
@@ -37,33 +44,25 @@ class _Plain(_Activation):
 class SELU(_Plain):
     """The self-normalising exponential linear unit."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.selu(input, self.inplace)
+    function = staticmethod(F.selu)
 
 
 class SiLU(_Plain):
     """x · sigmoid(x)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.silu(input, self.inplace)
+    function = staticmethod(F.silu)
 
 
 class Mish(_Plain):
     """x · tanh(softplus(x))."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.mish(input, self.inplace)
+    function = staticmethod(F.mish)
 
 
 class Hardsigmoid(_Plain):
     """(x + 3) / 6 held within [0, 1]."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.hardsigmoid(input, self.inplace)
+    function = staticmethod(F.hardsigmoid)
 
     def extra_repr(self) -> str:
         return ""
@@ -72,41 +71,34 @@ class Hardsigmoid(_Plain):
 class Hardswish(_Plain):
     """x · hardsigmoid(x)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.hardswish(input, self.inplace)
+    function = staticmethod(F.hardswish)
 
     def extra_repr(self) -> str:
         return ""
 
 
-class LogSigmoid(Module):
+class LogSigmoid(_Activation):
     """The logarithm of sigmoid(x)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.logsigmoid(input)
+    function = staticmethod(F.logsigmoid)
 
 
-class Softsign(Module):
+class Softsign(_Activation):
     """x / (1 + |x|)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.softsign(input)
+    function = staticmethod(F.softsign)
 
 
-class Tanhshrink(Module):
+class Tanhshrink(_Activation):
     """x - tanh(x)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.tanhshrink(input)
+    function = staticmethod(F.tanhshrink)
 
 
 class LeakyReLU(_Activation):
     """x where x > 0, else `negative_slope` · x."""
 
+    function = staticmethod(F.leaky_relu)
     numbers = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
@@ -114,14 +106,11 @@ class LeakyReLU(_Activation):
         self.negative_slope = negative_slope
         self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.leaky_relu(input, self.negative_slope, self.inplace)
-
 
 class ELU(_Activation):
     """x where x > 0, else `alpha` · (exp(x) - 1)."""
 
+    function = staticmethod(F.elu)
     numbers = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -129,43 +118,28 @@ class ELU(_Activation):
         self.alpha = alpha
         self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.elu(input, self.alpha, self.inplace)
 
-
-class CELU(_Activation):
+class CELU(ELU):
     """x where x > 0, else `alpha` · (exp(x / alpha) - 1)."""
 
-    numbers = ("alpha",)
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.celu(input, self.alpha, self.inplace)
+    function = staticmethod(F.celu)
 
 
 class GELU(_Activation):
     """x · Φ(x); with `approximate="tanh"` by the formula with tanh."""
 
+    function = staticmethod(F.gelu)
     numbers = ("approximate",)
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.gelu(input, self.approximate)
-
 
 class Softplus(_Activation):
     """log(1 + exp(beta · x)) / beta; x where beta · x is over the threshold."""
 
+    function = staticmethod(F.softplus)
     numbers = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
@@ -173,15 +147,12 @@ class Softplus(_Activation):
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.softplus(input, self.beta, self.threshold)
-
 
 class Hardtanh(_Activation):
     """x held within [min_val, max_val]."""
 
-    numbers: tuple[str, ...] = ("min_val", "max_val")
+    function = staticmethod(F.hardtanh)
+    numbers = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -190,24 +161,58 @@ class Hardtanh(_Activation):
         self.max_val = max_val
         self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any shape."""
-        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
-
 
 class ReLU6(Hardtanh):
     """x held within [0, 6]."""
 
-    numbers = ()
-
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
 
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Threshold(_Activation):
+    """x where x is over the threshold, else `value`."""
+
+    function = staticmethod(F.threshold)
+    numbers = ("threshold", "value")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+
+class _Shrink(_Activation):
+    """0 where |x| ≤ `lambd`."""
+
+    numbers = ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Hardshrink(_Shrink):
+    """x where |x| > `lambd`, else 0."""
+
+    function = staticmethod(F.hardshrink)
+
+
+class Softshrink(_Shrink):
+    """x, nearer to 0 by `lambd`, where |x| > `lambd`, else 0."""
+
+    function = staticmethod(F.softshrink)
+
 
 class PReLU(_Activation):
-    """x where x > 0, else `weight` · x, with a slope per channel or one for all."""
+    """x where x > 0, else `weight` · x, with a slope per channel of (N, C, ...) or one for all."""
 
-    numbers = ("num_parameters",)
     weight: Parameter
 
     def __init__(
@@ -218,22 +223,21 @@ class PReLU(_Activation):
         self.weight = Parameter(Factory(device, dtype).full(num_parameters, init))
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, ...), or any shape for one slope."""
         return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
 
 
 class GLU(_Activation):
     """a · sigmoid(b) for the halves a, b of the input along `dim`."""
 
+    function = staticmethod(F.glu)
     numbers = ("dim",)
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(..., 2 K, ...) → (..., K, ...)."""
-        return F.glu(input, self.dim)
 
 
 class Softmin(Softmax):

@@ -13,13 +13,8 @@ from ddp.nn.module import Module
 from ddp.nn.parameter import Parameter
 
 
-class _BatchNorm(Module):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias per channel.
-
-    In training the statistics are the batch's, and the buffers `running_mean` and `running_var`
-    move towards them by `momentum` (None: a plain average over all batches,
-    `num_batches_tracked`); in evaluation the statistics are the buffers.
-    """
+class _NormBase(Module):
+    """Weight and bias per channel, and running statistics as buffers, where they are wanted."""
 
     weight: Parameter | None
     bias: Parameter | None
@@ -27,7 +22,6 @@ class _BatchNorm(Module):
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
     _version = 2
-    ranks: tuple[int, ...]
 
     def __init__(
         self,
@@ -64,6 +58,37 @@ class _BatchNorm(Module):
             if buffer is not None:
                 buffer.array[...] = value
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        *others: Any,
+    ) -> None:
+        """Batches are counted since version 2: in an older state dict the count is not missing."""
+        count = self.num_batches_tracked
+        if (local_metadata.get("version") or 1) < 2 and count is not None:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", count)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_NormBase):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias per channel.
+
+    In training the statistics are the batch's, and the buffers `running_mean` and `running_var`
+    move towards them by `momentum` (None: a plain average over all batches,
+    `num_batches_tracked`); in evaluation the statistics are the buffers.
+    """
+
+    ranks: tuple[int, ...]
+
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, ...) → the same shape."""
         self._check_input(input)
@@ -87,19 +112,6 @@ class _BatchNorm(Module):
             return self.momentum
         return 0.0 if count is None else 1.0 / int(count.array)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        *others: Any,
-    ) -> None:
-        """Batches are counted since version 2: in an older state dict the count is not missing."""
-        count = self.num_batches_tracked
-        if (local_metadata.get("version") or 1) < 2 and count is not None:
-            state_dict.setdefault(f"{prefix}num_batches_tracked", count)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
-
     def _check_input(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:
             expected = " or ".join(f"{rank}D" for rank in self.ranks)
@@ -108,13 +120,6 @@ class _BatchNorm(Module):
             raise RuntimeError(
                 f"running_mean should contain {input.shape[1]} elements not {self.num_features}"
             )
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):

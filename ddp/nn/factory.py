@@ -28,6 +28,10 @@ class Factory:
 
     def empty(self, *shape: int) -> Tensor:
         """Memory to be initialised."""
+        if shape and min(shape) < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}"
+            )
         return Tensor(np.empty(shape, self.dtype))
 
     def full(self, shape: int | tuple[int, ...], value: float) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ddp import nn
+from ddp.autograd.random import manual_seed
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from tests.oracle.compare import draw, same_function, same_module, torch
@@ -88,3 +89,15 @@ def test_float64_is_computed_in_float64() -> None:
             # PyTorch keeps 1 / 6 and 1 / alpha in float32 for the gradients of these two.
             rtol = 1e-6 if kind in ("CELU", "Hardsigmoid") else 1e-12
             same_function(ours, theirs, x, rtol=rtol, atol=1e-13)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_draws_pytorchs_samples(hard: bool) -> None:
+    torch.manual_seed(4)
+    manual_seed(4)
+    same_function(
+        lambda x: F.gumbel_softmax(x, 0.7, hard, dim=0),
+        lambda x: torch.nn.functional.gumbel_softmax(x, 0.7, hard, dim=0),
+        draw(1, 4, 5),
+        atol=1e-5,
+    )

@@ -10,6 +10,8 @@ from ddp.nn.functional.activation import celu as celu
 from ddp.nn.functional.activation import elu as elu
 from ddp.nn.functional.activation import gelu as gelu
 from ddp.nn.functional.activation import glu as glu
+from ddp.nn.functional.activation import gumbel_softmax as gumbel_softmax
+from ddp.nn.functional.activation import hardshrink as hardshrink
 from ddp.nn.functional.activation import hardsigmoid as hardsigmoid
 from ddp.nn.functional.activation import hardswish as hardswish
 from ddp.nn.functional.activation import hardtanh as hardtanh
@@ -26,9 +28,11 @@ from ddp.nn.functional.activation import silu as silu
 from ddp.nn.functional.activation import softmax as softmax
 from ddp.nn.functional.activation import softmin as softmin
 from ddp.nn.functional.activation import softplus as softplus
+from ddp.nn.functional.activation import softshrink as softshrink
 from ddp.nn.functional.activation import softsign as softsign
 from ddp.nn.functional.activation import tanh as tanh
 from ddp.nn.functional.activation import tanhshrink as tanhshrink
+from ddp.nn.functional.activation import threshold as threshold
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from ddp.nn.functional.adaptive_pooling import adaptive_max_pool1d as adaptive_max_pool1d
@@ -83,7 +87,10 @@ from ddp.nn.functional.margins import (
 )
 from ddp.nn.functional.normalization import batch_norm as batch_norm
 from ddp.nn.functional.normalization import group_norm as group_norm
+from ddp.nn.functional.normalization import instance_norm as instance_norm
 from ddp.nn.functional.normalization import layer_norm as layer_norm
+from ddp.nn.functional.normalization import local_response_norm as local_response_norm
+from ddp.nn.functional.normalization import rms_norm as rms_norm
 from ddp.nn.functional.padding import pad as pad
 from ddp.nn.functional.pooling import avg_pool1d as avg_pool1d
 from ddp.nn.functional.pooling import avg_pool2d as avg_pool2d

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from ddp.autograd.ops import activation, rectifiers
 from ddp.autograd.ops import gelu as gelu_op
 from ddp.autograd.ops import softmax as softmax_op
+from ddp.autograd.ops.sampling import exponential_
+from ddp.autograd.ops.select import where
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.losses import dtype_name
 
@@ -137,6 +142,50 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · hardsigmoid(x)."""
     return _each(rectifiers.hardswish, input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x is over the threshold, else `value`."""
+    return where(input <= threshold, Tensor(np.array(value, input.dtype)), input)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    return input * _outside(input, lambd)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x, nearer to 0 by lambd, where |x| > lambd, else 0."""
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    return (input - input.detach().sign() * lambd) * _outside(input, lambd)
+
+
+def _outside(input: Tensor, lambd: float) -> Tensor:
+    """1 where |x| > lambd, else 0."""
+    if not input.is_floating_point():
+        raise NotImplementedError(f"\"shrink\" not implemented for '{dtype_name(input)}'")
+    return Tensor((np.abs(input.array) > lambd).astype(input.dtype))
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A sample near a corner of the simplex, by the Gumbel trick (arXiv:1611.01144).
+
+    The lower the temperature `tau`, the nearer. With `hard` the result is one-hot, and its
+    gradient that of the soft sample.
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -exponential_(Tensor(np.empty(logits.shape, logits.dtype))).log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    highest = soft.array.argmax(dim)
+    corner = np.zeros_like(soft.array)
+    np.put_along_axis(corner, np.expand_dims(highest, dim), 1, dim)
+    return Tensor(corner) - soft.detach() + soft
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
