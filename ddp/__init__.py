@@ -22,7 +22,6 @@ if _TYPE_CHECKING:
 
 __version__ = _VERSION
 
-_SUBPACKAGES = ("nn", "optim", "utils", "data", "models", "metrics", "checkpoint")
 _IN_SUBPACKAGES = {"load": "ddp.serialization", "save": "ddp.serialization"}
 
 
@@ -61,7 +60,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> _Any:
     if name == "__all__":  # from ddp import *
         return sorted(_surface())
-    if name in _SUBPACKAGES and _importlib_util.find_spec(f"ddp.{name}"):
+    if not name.startswith("_") and _importlib_util.find_spec(f"ddp.{name}"):
         return _importlib.import_module(f"ddp.{name}")
     if name in _IN_SUBPACKAGES:
         return getattr(_importlib.import_module(_IN_SUBPACKAGES[name]), name)

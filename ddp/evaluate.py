@@ -6,10 +6,8 @@ exactly, so every number of ranks finds the same loss and accuracy, with no samp
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-import msgspec
 import numpy as np
 
 from ddp.accuracy import count_correct
@@ -19,14 +17,7 @@ from ddp.build import Loss
 from ddp.data.dataset import fetch
 from ddp.data.files import AnyDataset
 from ddp.nn.module import Module
-
-
-class BatchResult(msgspec.Struct, frozen=True):
-    """What one batch of the data set gave."""
-
-    loss: float  # mean over its samples
-    correct: int | None  # right answers; None: not a classification
-    samples: int
+from ddp.results import BatchResult
 
 
 def batches_of(rank: int, size: int, samples: int, batch: int) -> list[range]:
@@ -53,17 +44,3 @@ def evaluate(
             results.append(BatchResult(value, count_correct(output, targets), len(batch)))
     model.train(was_training)
     return results
-
-
-def exact_sum(values: Iterable[float]) -> float:
-    """The sum of finite values, rounded once, whatever their order; NaN if one is not finite."""
-    terms = list(values)
-    return math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan
-
-
-def summarize(results: Sequence[BatchResult]) -> tuple[float, float | None]:
-    """The mean loss and the share of right answers (None: not a classification)."""
-    samples = sum(result.samples for result in results)
-    correct = [result.correct for result in results if result.correct is not None]
-    loss = exact_sum(result.loss * result.samples for result in results) / samples
-    return loss, sum(correct) / samples if correct else None

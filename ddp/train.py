@@ -37,23 +37,7 @@ from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
 from ddp.parallel.shards import shard_range, shard_samples
 from ddp.parallel.shared import MOVED, open_gradient_arena
 from ddp.probe import ready_order
-
-
-class ShardResult(msgspec.Struct, frozen=True):
-    """What a shard's forward pass gave."""
-
-    shard: int
-    loss: float  # mean over its samples
-    correct: int | None  # right answers; None: not a classification
-    samples: int
-
-
-class Seconds(msgspec.Struct, frozen=True):
-    """Where a rank's time went in a step (up to its report)."""
-
-    forward: float
-    backward: float
-    waiting: float
+from ddp.results import Seconds, ShardResult
 
 
 class StepResult(msgspec.Struct, frozen=True):

@@ -17,7 +17,8 @@ from ddp.checkpoint import Snapshot
 from ddp.checkpoint.snapshot import Arrays, kind
 from ddp.config import Config, from_dict
 from ddp.errors import CheckpointError, ConfigError
-from ddp.evaluate import batches_of, evaluate, summarize
+from ddp.evaluate import batches_of, evaluate
+from ddp.results import summarize
 
 
 def evaluation(path: Path) -> str:

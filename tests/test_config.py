@@ -25,7 +25,7 @@ from ddp.config import (
     to_dict,
 )
 from ddp.errors import ConfigError
-from ddp.optim.schedule import SCHEDULES, learning_rate
+from ddp.schedule import SCHEDULES, learning_rate
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
 

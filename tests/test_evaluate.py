@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ddp.autograd.grad_mode import is_grad_enabled
 from ddp.autograd.tensor import Tensor
 from ddp.data.dataset import ArrayDataset
-from ddp.evaluate import BatchResult, batches_of, evaluate, summarize
+from ddp.evaluate import batches_of, evaluate
 from ddp.nn.loss_layers import CrossEntropyLoss, MSELoss
 from ddp.nn.module import Module
+from ddp.results import BatchResult, summarize
 from tests.helpers.tasks import blobs, network
 
 COUNTS = st.integers(1, 200)

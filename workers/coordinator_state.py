@@ -25,8 +25,8 @@ from enum import Enum
 from ddp.comm.communicator import Array
 from ddp.config import Config, to_dict
 from ddp.data.order import steps_per_epoch
-from ddp.evaluate import exact_sum, summarize
-from ddp.optim.schedule import learning_rate
+from ddp.results import exact_sum, summarize
+from ddp.schedule import learning_rate
 from workers import messages as m
 from workers import roster, verdict
 from workers.events import (

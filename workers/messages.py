@@ -16,8 +16,7 @@ import msgspec
 from ddp import wire
 from ddp.comm.communicator import Array
 from ddp.errors import PeerProtocolError
-from ddp.evaluate import BatchResult
-from ddp.train import Seconds, ShardResult
+from ddp.results import BatchResult, Seconds, ShardResult
 
 MAX_FRAME_BYTES = 64 << 20  # the largest honest frame is a part of the state, 16 MiB
 

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 import msgspec
 
-from ddp.build import text_after
 from ddp.checkpoint import Snapshot, fingerprint
 from ddp.config import Config, to_dict
 from ddp.metrics import MetricsLog, Summary, read_summary, write_summary
@@ -150,6 +149,10 @@ class Records:
 
     def _tell_after(self, snapshot: Snapshot) -> None:
         """Print what the configuration's `train.after` says of the trained model."""
+        if self._config.train.after is None:
+            return
+        from ddp.build import text_after  # a coordinator loads a model's code for nothing else
+
         try:
             text = text_after(self._config, snapshot.model)
         except Exception as error:  # the user's code; the run itself is complete and on disk

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ddp.comm.communicator import Array
-from ddp.evaluate import BatchResult
+from ddp.results import BatchResult
 from ddp.version import VERSION
 from workers import messages as m
 from workers.events import Member

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ddp.evaluate import exact_sum
-from ddp.train import ShardResult
+from ddp.results import ShardResult, exact_sum
 from workers import messages as m
 from workers.roster import Worker
 

@@ -157,7 +157,7 @@ class AdamW(Optimizer, frozen=True, kw_only=True, tag="AdamW"):
 
 
 class Schedule(Section, frozen=True, kw_only=True, tag_field="name"):
-    """`[schedule]`: the learning rate over the steps; the formulas are in ddp.optim.schedule."""
+    """`[schedule]`: the learning rate over the steps; the formulas are in ddp.schedule."""
 
     name: ClassVar[str]
     # Whether the rate depends on the total number of steps, so that a longer run differs at once.
@@ -166,7 +166,7 @@ class Schedule(Section, frozen=True, kw_only=True, tag_field="name"):
     warmup_factor: Factor = 1 / 3  # the line begins at this part of it (PyTorch's LinearLR)
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for ddp.optim.schedule.learning_rate."""
+        """The keyword arguments for ddp.schedule.learning_rate."""
         return structs.asdict(self)
 
 

@@ -54,10 +54,10 @@ def test_thread_settings_are_in_the_environment_before_numpy_is_loaded() -> None
     program = """
 import builtins, os, sys
 load = builtins.__import__
-def watching(name, *rest):
-    if name == "numpy" and "numpy" not in sys.modules:
+def watching(name, *rest, **named):
+    if name.split(".")[0] == "numpy" and "numpy" not in sys.modules:
         print("loading", os.environ.get("OPENBLAS_NUM_THREADS"))
-    return load(name, *rest)
+    return load(name, *rest, **named)
 builtins.__import__ = watching
 from launcher.cli import main
 main(["inspect", "/nowhere"])

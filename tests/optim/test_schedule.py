@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddp.optim.schedule import learning_rate
+from ddp.schedule import learning_rate
 
 
 def rates(name: str, steps: int, total_steps: int, **arguments: Any) -> list[float]:

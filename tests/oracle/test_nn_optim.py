@@ -9,7 +9,7 @@ import pytest
 
 from ddp import nn, optim
 from ddp.autograd.tensor import Tensor
-from ddp.optim.schedule import learning_rate
+from ddp.schedule import learning_rate
 from tests.oracle.compare import close, draw, torch
 
 pytestmark = pytest.mark.oracle

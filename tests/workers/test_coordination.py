@@ -19,8 +19,7 @@ from ddp.checkpoint.store import DiskStore
 from ddp.comm.communicator import Array
 from ddp.config import Config, from_dict
 from ddp.errors import CheckpointError
-from ddp.evaluate import BatchResult
-from ddp.train import Seconds, ShardResult
+from ddp.results import BatchResult, Seconds, ShardResult
 from ddp.version import VERSION
 from tests.helpers.tasks import tables
 from workers import messages as m

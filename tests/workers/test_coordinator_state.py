@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from ddp.config import Config, from_dict
-from ddp.evaluate import BatchResult
-from ddp.train import Seconds, ShardResult
+from ddp.results import BatchResult, Seconds, ShardResult
 from ddp.version import VERSION
 from workers import messages as m
 from workers.coordinator_state import CoordinatorState, Phase

@@ -10,8 +10,7 @@ import pytest
 
 from ddp import wire
 from ddp.errors import PeerProtocolError
-from ddp.evaluate import BatchResult
-from ddp.train import Seconds, ShardResult
+from ddp.results import BatchResult, Seconds, ShardResult
 from workers import messages as m
 
 SHARD = ShardResult(shard=1, loss=0.5, correct=None, samples=3)

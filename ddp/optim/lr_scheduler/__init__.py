@@ -1,7 +1,7 @@
 """PyTorch's learning-rate schedulers: objects that write the rates into an optimizer's groups.
 
 Each is stepped once per epoch (or per step), after the optimizer. They keep state, and carry it
-in `state_dict`; the service's own schedules (`ddp.optim.schedule`) are pure functions instead.
+in `state_dict`; the service's own schedules (`ddp.schedule`) are pure functions instead.
 """
 
 from ddp.optim.lr_scheduler.base import LRScheduler as LRScheduler
