@@ -18,7 +18,7 @@ from ddp.errors import CheckpointError, ConfigError
 from ddp.nn.loss_layers import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from ddp.nn.module import Module
 from ddp.optim.adam import Adam, AdamW
-from ddp.optim.optimizer import Optimizer
+from ddp.optim.elementwise import ElementwiseOptimizer
 from ddp.optim.sgd import SGD
 from ddp.serialization.weights import load_state
 
@@ -29,7 +29,11 @@ LOSSES: dict[str, Callable[[], Loss]] = {
     "mse": MSELoss,
     "bce_with_logits": BCEWithLogitsLoss,
 }
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
+OPTIMIZERS: dict[str, Callable[..., ElementwiseOptimizer]] = {
+    "SGD": SGD,
+    "Adam": Adam,
+    "AdamW": AdamW,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def build_loss(name: str) -> Loss:
     return LOSSES[name]() if name in LOSSES else import_callable(name, "model.loss")
 
 
-def make_optimizer(config: Config) -> Callable[[Sequence[Tensor]], Optimizer]:
+def make_optimizer(config: Config) -> Callable[[Sequence[Tensor]], ElementwiseOptimizer]:
     """A function that makes the configured optimizer over any list of tensors."""
     arguments: dict[str, Any] = config.optimizer.arguments()
     return lambda tensors: OPTIMIZERS[config.optimizer.name](list(tensors), **arguments)

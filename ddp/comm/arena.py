@@ -107,10 +107,18 @@ class Arena:
 
         Raises CommTimeout, naming the ranks awaited, and what the communicator knows of a loss.
         """
-        behind = self._behind(channel, number)
-        if behind:
+        if not self.has(channel, number):
             self._wait_for(channel, number, timeout_s)
+            _fence()
+
+    def has(self, channel: int, number: int) -> bool:
+        """Whether a `wait` would end at once. If so, what was published may be read."""
+        word = channel * _WORDS
+        for _, line in self._theirs:
+            if self._flags[line + word] < number:
+                return False
         _fence()
+        return True
 
     def _behind(self, channel: int, number: int) -> list[int]:
         word = channel * _WORDS

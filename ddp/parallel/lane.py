@@ -15,6 +15,7 @@ others' parts into its own where its own slice is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ def sum_of_squares(block: Array) -> float:
     that overflows it is taken again in float64.
     """
     value = float(np.dot(block, block))
-    if not np.isfinite(value):
+    if not isfinite(value):
         wide = block.astype(np.float64)
         value = float(np.dot(wide, wide))
     return value
@@ -107,9 +108,12 @@ class Lane:
         self._partial_sums = {r: [areas[r][b] for b in plans[r].cover] for r in areas}
         self._send, self._received = self._plan_exchange(plans)
         self._sum = self._plan_sum()
+        self._numbers = [segment.parameter for segment in bucket.segments]
         self.pending: set[int] = set()
         self.filling = self.buffers[0]
-        self._begin()
+        self.slice = self._sum.result if self._sum is not None else self.buffers[0].flat[:0]
+        self.squares: list[float] = []
+        self.begin_step()
 
     def _plan_exchange(self, plans: Sequence[BufferPlan]) -> tuple[list[Arrays], list[Arrays]]:
         """What goes to each rank of other hosts, and room for what comes from it."""
@@ -143,20 +147,18 @@ class Lane:
         blocks = [slice(lo, lo + block.size) for lo, block in zip(starts, owned, strict=True)]
         return SliceSum(terms, self._shards, blocks)
 
-    def _begin(self) -> None:
+    def begin_step(self) -> None:
         self._tree = BufferSum(self._shards, self._add)
         self._work: Work | None = None
+        self.is_reduced = False
 
     def _add(self, left: int, right: int) -> None:
         self.buffers[left].flat += self.buffers[right].flat
 
-    def begin_step(self) -> None:
-        self._begin()
-
     def begin_shard(self) -> None:
         self._number = self._tree.take()
         self.filling = self.buffers[self._number]
-        self.pending = {segment.parameter for segment in self.bucket.segments}
+        self.pending = set(self._numbers)
 
     def close_shard(self, shard: int) -> None:
         """Every gradient of `shard` is in: add it to the tree."""
@@ -168,15 +170,23 @@ class Lane:
         if len(self._arena.hosts) > 1:  # also with nothing to send: all start the same exchanges
             self._work = self._comm.all_to_all(self._send, self._received)
 
-    def reduce(self, step: int, timeout_s: float) -> tuple[Array, list[float]]:
+    def reduce_if_ready(self, step: int) -> bool:
+        """Reduce if that needs no waiting; whether it was done."""
+        if self._work is None and self._arena.has(self.bucket.index, step):
+            self._add_up()
+        return self.is_reduced
+
+    def reduce(self, step: int, timeout_s: float) -> None:
         """Wait for the others and add all parts in tree order.
 
-        Returns this rank's slice of the sum, and the sum of squares of each of its blocks.
+        Then `slice` is this rank's slice of the sum, and `squares` the sum of squares of each of
+        its blocks.
         """
         self._arena.wait(self.bucket.index, step, timeout_s)
         if self._work is not None:
             self._work.wait(timeout_s)
-        if self._sum is None:
-            return self.buffers[0].flat[:0], []
-        squares = self._sum.take()
-        return self._sum.result, squares
+        self._add_up()
+
+    def _add_up(self) -> None:
+        self.squares = self._sum.take() if self._sum is not None else []
+        self.is_reduced = True

@@ -8,6 +8,8 @@ all ranks start the same sequence of exchanges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -55,33 +57,43 @@ class Reducer:
         shapes = [parameter.shape for parameter in parameters]
         self._arena = arena or open_gradient_arena(comm, buckets, shards, share=False)
         self.lanes = [Lane(bucket, shapes, comm, shards, self._arena) for bucket in buckets]
-        self._place: dict[int, tuple[Lane, int, int]] = {}  # id -> lane, place in it, number
-        for lane in self.lanes:
-            for place, segment in enumerate(lane.bucket.segments):
-                parameter = parameters[segment.parameter]
-                self._place[id(parameter)] = (lane, place, segment.parameter)
-        self._hooks = [
-            parameter.register_post_accumulate_grad_hook(self._on_gradient)
-            for parameter in parameters
+        self._members = [
+            [(parameters[s.parameter], place) for place, s in enumerate(lane.bucket.segments)]
+            for lane in self.lanes
         ]
+        self._hooks = [
+            parameters[s.parameter].register_post_accumulate_grad_hook(
+                partial(self._on_gradient, lane, place, s.parameter)
+            )
+            for lane in self.lanes
+            for place, s in enumerate(lane.bucket.segments)
+        ]
+        self._is_one_shard = shards == 1
         self._reduced = len(buckets) + REDUCED
         self._step = 0
         self._shard: int | None = None
         self._next_to_send = 0
+        self._next_to_reduce = 0
+        self._slices = [lane.slice for lane in self.lanes]
         self.used = [False] * len(parameters)
         self.non_finite: NonFinite | None = None
-        self.sums_of_squares: list[float] = []  # of this rank's blocks, after `reduce`
 
     @property
     def owned(self) -> list[tuple[Segment, ...]]:
         """This rank's blocks, bucket by bucket."""
         return [lane.owned[self._rank] for lane in self.lanes]
 
+    @property
+    def sums_of_squares(self) -> list[float]:
+        """Of this rank's blocks, in the order of `owned`, after `reduce`."""
+        return [square for lane in self.lanes for square in lane.squares]
+
     def begin_step(self, timeout_s: float) -> None:
         """Take possession of the buffers again, when all neighbours have left the last `reduce`."""
         self._arena.wait(self._reduced, self._step, timeout_s)
         self._step += 1
         self._next_to_send = 0
+        self._next_to_reduce = 0
         self.used = [False] * len(self._parameters)
         self.non_finite = None
         for lane in self.lanes:
@@ -90,16 +102,15 @@ class Reducer:
     def begin_shard(self, shard: int) -> None:
         """Clear the gradients and point them at the memory the next backward shall fill."""
         self._shard = shard
-        for lane in self.lanes:
+        for lane, members in zip(self.lanes, self._members, strict=True):
             lane.begin_shard()
-            for segment, view in zip(lane.bucket.segments, lane.filling.views, strict=True):
-                parameter = self._parameters[segment.parameter]
+            views = lane.filling.views
+            for parameter, place in members:
                 parameter.grad = None
-                parameter.grad_buffer = view
+                parameter.grad_buffer = views[place]
 
-    def _on_gradient(self, parameter: Tensor) -> None:
+    def _on_gradient(self, lane: Lane, place: int, number: int, parameter: Tensor) -> None:
         """The gradient of `parameter` is final for this shard (post-accumulate hook)."""
-        lane, place, number = self._place[id(parameter)]
         if self._shard is None:
             return  # a backward of the user's own, outside a step
         if number not in lane.pending:
@@ -132,15 +143,25 @@ class Reducer:
         self._shard = None
 
     def _close(self, lane: Lane, shard: int) -> None:
-        self._check_finite(lane, shard)
+        """A lane is full: it joins the tree, and after the last shard its exchange starts."""
+        if not self._is_one_shard:
+            self._check_finite(lane, shard)
         lane.close_shard(shard)
         if shard == self._range.hi - 1:
-            while self._next_to_send < len(self.lanes) and self._is_full(self._next_to_send):
-                self.lanes[self._next_to_send].start_exchange(self._step)
-                self._next_to_send += 1
+            self._send_full()
+            self._reduce_ready()
 
-    def _is_full(self, index: int) -> bool:
-        return not self.lanes[index].pending
+    def _send_full(self) -> None:
+        while self._next_to_send < len(self.lanes) and not self.lanes[self._next_to_send].pending:
+            self.lanes[self._next_to_send].start_exchange(self._step)
+            self._next_to_send += 1
+
+    def _reduce_ready(self) -> None:
+        """Add up what is there already, while it is in the cache."""
+        while self._next_to_reduce < self._next_to_send:
+            if not self.lanes[self._next_to_reduce].reduce_if_ready(self._step):
+                return
+            self._next_to_reduce += 1
 
     def _check_finite(self, lane: Lane, shard: int) -> None:
         """Note the first parameter with a NaN or an infinity.
@@ -148,8 +169,10 @@ class Reducer:
         One dot product per bucket tells whether to look closer (it may overflow by itself).
         """
         flat = lane.filling.flat
-        if self.non_finite is not None or np.isfinite(np.dot(flat, flat)):
-            return
+        if self.non_finite is None and not isfinite(np.dot(flat, flat)):
+            self._accuse(lane, shard)
+
+    def _accuse(self, lane: Lane, shard: int) -> None:
         for segment, view in zip(lane.bucket.segments, lane.filling.views, strict=True):
             if not np.isfinite(view).all():
                 where = f"the gradient of {self._names[segment.parameter]}"
@@ -157,15 +180,22 @@ class Reducer:
                 return
 
     def reduce(self, timeout_s: float) -> list[Array]:
-        """This rank's slice of every bucket, summed over all shards. Each wait is limited."""
-        slices = []
-        self.sums_of_squares = []
-        for lane in self.lanes:
-            gradient, squares = lane.reduce(self._step, timeout_s)
-            slices.append(gradient)
-            self.sums_of_squares += squares
+        """This rank's slice of every bucket, summed over all shards. Each wait is limited.
+
+        The memory is the same in every step.
+        """
+        for lane in self.lanes[self._next_to_reduce :]:
+            lane.reduce(self._step, timeout_s)
         self._arena.publish(self._reduced, self._step)
-        return slices
+        if self._is_one_shard:
+            self._check_sums()
+        return self._slices
+
+    def _check_sums(self) -> None:
+        """The only shard's gradient is the sum: its squares tell whether to look closer."""
+        for lane in self.lanes:
+            if self.non_finite is None and not all(map(isfinite, lane.squares)):
+                self._accuse(lane, 0)
 
     def close(self) -> None:
         """Take the hooks off the parameters."""

@@ -1,8 +1,8 @@
 """The optimizer on this rank's slices only (ZeRO stage 1), and its state by parameter name.
 
 The rank's blocks become *segments*: stretches of one parameter each, as tensors over the flat
-parameter array. An ordinary optimizer runs on them as if they were parameters. Optimizers are
-element-wise, so how a parameter is cut does not change a bit.
+parameter array. An ordinary optimizer runs on them as if they were parameters. It is element-wise,
+so how a parameter is cut does not change a bit.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ddp.autograd.tensor import Tensor
 from ddp.comm.arena import Arena, Ranks
 from ddp.comm.communicator import Arrays, Communicator
 from ddp.errors import CheckpointError
-from ddp.optim.optimizer import Optimizer
+from ddp.optim.elementwise import ElementwiseOptimizer
 from ddp.parallel.flat import Array
 from ddp.parallel.layout import Bucket, Segment, extent, join_blocks, slice_bucket
 from ddp.parallel.shared import UPDATED
 
-MakeOptimizer = Callable[[Sequence[Tensor]], Optimizer]
+MakeOptimizer = Callable[[Sequence[Tensor]], ElementwiseOptimizer]
 
 
 class StatePart(NamedTuple):
@@ -95,16 +95,14 @@ class ShardedOptimizer:
         """Update this rank's slices of the parameters.
 
         `slices` holds the reduced gradient of this rank's slice of every bucket; `clip` is the
-        coefficient they are multiplied with, in place; parameters numbered in `unused` got no
-        gradient on any rank and are passed over, as PyTorch does with `grad is None`.
+        coefficient they are multiplied with; parameters numbered in `unused` got no gradient on
+        any rank and are passed over, as PyTorch does with `grad is None`.
         """
-        if clip != 1.0:
-            for memory in slices:
-                np.multiply(memory, np.float32(clip), out=memory)
         if slices is not self._slices:
             self._slices, self._gradients = slices, list(self._views(slices))
         for (segment, tensor), gradient in zip(self._segments, self._gradients, strict=True):
             tensor.grad = None if segment.parameter in unused else gradient
+        self.inner.gradient_factor = clip
         for group in self.inner.param_groups:
             group["lr"] = lr
         self.inner.step()

@@ -12,7 +12,7 @@ from ddp.comm.communicator import Communicator
 from ddp.comm.solo import SoloCommunicator
 from ddp.errors import CheckpointError
 from ddp.optim.adam import Adam, AdamW
-from ddp.optim.optimizer import Optimizer
+from ddp.optim.elementwise import ElementwiseOptimizer
 from ddp.optim.sgd import SGD
 from ddp.parallel.flat import aligned_zeros, move_into
 from ddp.parallel.layout import extent, slice_bucket
@@ -22,7 +22,7 @@ from tests.parallel.plans import NAMES, Array, arrays, parameters, plan
 
 LIMIT_S = 10.0
 IDLE = NAMES.index("in.bias")  # gets no gradient in odd steps
-OPTIMIZERS: dict[str, Callable[[Sequence[Tensor]], Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[Sequence[Tensor]], ElementwiseOptimizer]] = {
     "sgd": lambda tensors: SGD(tensors, lr=9.0),
     "momentum": lambda tensors: SGD(tensors, 9.0, momentum=0.9, nesterov=True, weight_decay=0.1),
     "adam": lambda tensors: Adam(tensors, lr=9.0, amsgrad=True),
@@ -190,6 +190,15 @@ def test_the_state_that_is_loaded_is_a_copy() -> None:
     other.train(range(1, 3))
     for name, array in state.items():
         np.testing.assert_array_equal(array, kept[name], err_msg=name)
+
+
+def test_the_reduced_gradient_is_not_changed_by_clipping() -> None:
+    sharded = Sharded(SoloCommunicator(), "momentum")
+    slices = sharded.slices(arrays(1))
+    kept = [part.copy() for part in slices]
+    sharded.optimizer.step(slices, 0.1, 0.5, set())
+    for part, before in zip(slices, kept, strict=True):
+        np.testing.assert_array_equal(part, before)
 
 
 def test_the_state_of_a_stranger_is_refused_by_name() -> None:
