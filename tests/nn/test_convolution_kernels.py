@@ -59,18 +59,16 @@ def check_winograd(window: Window, images: int, channels: int, outputs: int) -> 
     w = draw(2, outputs, channels, 3, 3)
     dy = draw(3, images, *window.output, outputs)
     y = conv_winograd.correlate(x, conv_winograd.transformed(w), window)
-    np.testing.assert_allclose(
-        y, conv_columns.correlate(x, conv_columns.taps_of(w), window), atol=1e-12
-    )
+    np.testing.assert_allclose(y, conv_columns.correlate(x, w, window), atol=1e-12)
     dw = weight_gradient(conv_winograd, dy, x, window)
     np.testing.assert_allclose(dw, weight_gradient(conv_columns, dy, x, window), atol=1e-10)
     back = conv.reversed_window(window)
     assert back is not None
     dx = conv_winograd.correlate(dy, conv_winograd.transformed_mirrored(w), back)
     np.testing.assert_allclose(
-        dx, conv_columns.correlate(dy, conv_columns.mirrored_taps(w), back), atol=1e-12
+        dx, conv_columns.correlate_taps(dy, conv_columns.mirrored_taps(w), back), atol=1e-12
     )
-    scattered = conv_columns.scattered_gradient(dy, conv_columns.taps_of(w), window)
+    scattered = conv_columns.scattered_gradient(dy, w, window)
     np.testing.assert_allclose(dx, scattered, atol=1e-12)
 
 
@@ -84,7 +82,7 @@ def test_winograd_is_as_exact_as_a_sum_in_float32(channels: int) -> None:
     dw = weight_gradient(conv_winograd, dy, x, window)
     assert y.dtype == dw.dtype == np.float32
     x, w, dy = (array.astype(np.float64) for array in (x, w, dy))
-    exact = conv_columns.correlate(x, conv_columns.taps_of(w), window)
+    exact = conv_columns.correlate(x, w, window)
     assert abs(y - exact).max() < 1e-6 * abs(exact).max()
     exact = weight_gradient(conv_columns, dy, x, window)
     assert abs(dw - exact).max() < 1e-6 * abs(exact).max()
@@ -97,10 +95,9 @@ def test_a_row_of_columns_may_serve_several_pixels(stride: int, outputs: int, wi
     window = window_on((9, width), (3, 5), (stride, stride), ((1, 1), (2, 2)), (1, 1))
     x, w = draw(1, 3, 9, width, 2), draw(2, outputs, 2, 3, 5)
     dy = draw(3, 3, *window.output, outputs)
-    taps = conv_columns.taps_of(w)
-    y = conv_columns.correlate(x, taps, window)
+    y = conv_columns.correlate(x, w, window)
     dw = weight_gradient(conv_columns, dy, x, window)
-    dx = conv_columns.scattered_gradient(dy, taps, window)
+    dx = conv_columns.scattered_gradient(dy, w, window)
     expected = np.zeros_like(y)
     padded = np.pad(x, ((0, 0), (1, 1), (2, 2), (0, 0)))
     for row, column in np.ndindex(3, 5):
@@ -111,13 +108,30 @@ def test_a_row_of_columns_may_serve_several_pixels(stride: int, outputs: int, wi
     np.testing.assert_allclose((dw * w).sum(), (dy * y).sum(), atol=1e-10)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_columns_take_the_kernels_order_where_they_are_fewer(stride: int, dilation: int) -> None:
+    window = window_on((4, 5), (3, 2), (stride, stride), ((1, 2), (1, 0)), (dilation, dilation))
+    x, w = draw(1, 1, 4, 5, 3), draw(2, 40, 3, 3, 2)
+    assert conv_columns.leaves_kernels(window, 1, 40)
+    y = conv_columns.correlate(x, w, window)
+    np.testing.assert_allclose(
+        y, conv_columns.correlate_taps(x, conv_columns.taps_of(w), window), atol=1e-12
+    )
+    dy = draw(3, *y.shape)
+    dw = weight_gradient(conv_columns, dy, x, window)
+    dx = conv_columns.scattered_gradient(dy, w, window)
+    np.testing.assert_allclose((dx * x).sum(), (dy * y).sum(), atol=1e-10)
+    np.testing.assert_allclose((dw * w).sum(), (dy * y).sum(), atol=1e-10)
+
+
 def test_columns_of_large_images_are_made_some_rows_at_a_time() -> None:
     window = window_on((130, 130), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     x, taps = draw(1, 2, 130, 130, 8), draw(2, 3, 3, 8, 24)
     blocks = [block for block, _ in conv_columns.column_blocks(x, window, 1)]
     assert len(blocks) > 4
     assert [block.start for block in blocks] == [0, *[block.stop for block in blocks[:-1]]]
-    y = conv_columns.correlate(x, taps, window)
+    y = conv_columns.correlate_taps(x, taps, window)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     expected = sum(window.shifted(padded, *place) @ taps[place] for place in np.ndindex(3, 3))
     np.testing.assert_allclose(y, expected, atol=1e-12)
@@ -128,7 +142,7 @@ def test_the_way_is_chosen_by_shape() -> None:
         window = three_by_three((size, size))
         return conv.suits_winograd(window, images, channels, channels)
 
-    assert [chosen(size, 16, n) for size, n in ((16, 64), (8, 128), (4, 256))] == [True] * 3
+    assert [chosen(size, 16, n) for size, n in ((16, 64), (8, 128), (14, 256))] == [True] * 3
     assert [chosen(size, 4, n) for size, n in ((56, 64), (28, 128), (14, 256))] == [True] * 3
     assert not chosen(2, 16, 512)
     assert not chosen(16, 16, 16)

@@ -95,7 +95,7 @@ def correlate(x: Array, w: Array, window: Window) -> Array:
     """x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
     if suits_winograd(window, len(x), *w.shape[:2]):
         return conv_winograd.correlate(x, conv_winograd.transformed(w), window)
-    return conv_columns.correlate(x, conv_columns.taps_of(w), window)
+    return conv_columns.correlate(x, w, window)
 
 
 def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
@@ -113,10 +113,10 @@ def input_gradient(dy: Array, w: Array, window: Window) -> Array:
     """
     back = reversed_window(window)
     if back is None or scatters(window, len(dy), *w.shape[:2]):
-        return conv_columns.scattered_gradient(dy, conv_columns.taps_of(w), window)
+        return conv_columns.scattered_gradient(dy, w, window)
     if suits_winograd(back, len(dy), w.shape[1], w.shape[0]):
         return conv_winograd.correlate(dy, conv_winograd.transformed_mirrored(w), back)
-    return conv_columns.correlate(dy, conv_columns.mirrored_taps(w), back)
+    return conv_columns.correlate_taps(dy, conv_columns.mirrored_taps(w), back)
 
 
 def reversed_window(window: Window) -> Window | None:
@@ -134,7 +134,7 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
 
     Counted per input and output channel, in products at the speed of a large matrix product: the
     columns cost as much as 20 products per input, the transforms of a tile as much as 624 per
-    channel, and the kernel's way there and back as much as 64 tiles. (72 shapes; where the two are
+    channel, and the kernel's way there and back as much as 96 tiles. (72 shapes; where the two are
     within a tenth of each other the choice may be the wrong one.)
     """
     if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
@@ -142,14 +142,15 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     height, width = window.output
     tiles = images * -(-height // 2) * -(-width // 2)
     by_columns = 9 * images * height * width * (1 + 20 / outputs)
-    by_tiles = 16 * (tiles + 64) + 624 * tiles * (1 / channels + 1 / outputs)
+    by_tiles = 16 * (tiles + 96) + 624 * tiles * (1 / channels + 1 / outputs)
     return by_tiles < by_columns
 
 
 def scatters(window: Window, images: int, outputs: int, channels: int) -> bool:
     """Whether adding pixels back beats gathering them, as it does where either is little work."""
-    rows = images * window.output[0] * window.output[1]
-    return conv_columns.adds_whole_rows(window, channels, outputs) or rows <= outputs
+    return conv_columns.adds_whole_rows(window, channels, outputs) or conv_columns.leaves_kernels(
+        window, images, outputs
+    )
 
 
 def _part(array: Array, axis: int, group: int, groups: int) -> Array:

@@ -12,7 +12,8 @@ band of the matrix it is multiplied with. For a kernel k of three pixels in a ro
 
 That costs products with 0, but the product is wide enough for BLAS, and there are fewer columns.
 
-Arrays are channels-last, (N, H, W, C); kernels are `taps`, (kh, kw, C, O). A block of columns fills
+Arrays are channels-last, (N, H, W, C); kernels come as PyTorch has them, (O, C, kh, kw), or as
+`taps`, (kh, kw, C, O). A block of columns fills
 about half of the L2 cache and is made again for the backward pass, not kept: for a 3x3 kernel it
 is nine times the input. Blocks depend on shapes only, so equal inputs give equal bits.
 """
@@ -37,27 +38,41 @@ NARROW = 12
 PRODUCTS_PER_PIXEL = 512
 
 
-def correlate(x: Array, taps: Array, window: Window) -> Array:
-    """Y = X @ W, block by block: x (N, H, W, C), taps (kh, kw, C, O) → (N, Ho, Wo, O)."""
+def correlate(x: Array, w: Array, window: Window) -> Array:
+    """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
+    if leaves_kernels(window, len(x), len(w)):
+        return _product(x, w.reshape(len(w), -1).T, window, len(w), by_channel=True)
+    return correlate_taps(x, taps_of(w), window)
+
+
+def correlate_taps(x: Array, taps: Array, window: Window) -> Array:
+    """The same with taps (kh, kw, C, O)."""
     outputs = taps.shape[3]
     tile = tile_width(window, outputs)
-    matrix = band_matrix(taps, window, tile)
+    return _product(x, band_matrix(taps, window, tile), window, outputs, tile)
+
+
+def _product(
+    x: Array, matrix: Array, window: Window, outputs: int, tile: int = 1, by_channel: bool = False
+) -> Array:
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
-    for block, columns in column_blocks(x, window, tile):
+    for block, columns in column_blocks(x, window, tile, by_channel):
         np.matmul(columns, matrix, out=rows[block])
     return y
 
 
 def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
-    """dW = dYᵀ @ X, summed block by block and written to dw (O, C, kh, kw)."""
-    outputs, channels = dy.shape[3], x.shape[3]
+    """dW = dYᵀ @ X, written to a dense dw (O, C, kh, kw)."""
+    outputs, channels = dw.shape[:2]
+    if leaves_kernels(window, len(x), outputs):
+        blocks = column_blocks(x, window, by_channel=True)
+        _sum_products(dy.reshape(-1, outputs), blocks, dw.reshape(outputs, -1))
+        return
     tile = tile_width(window, outputs)
-    rows = dy.reshape(-1, tile * outputs)
     kh, kw = window.kernel
-    bands = np.zeros((tile * outputs, kh * run_length(window, tile) * channels), x.dtype)
-    for block, columns in column_blocks(x, window, tile):
-        bands += rows[block].T @ columns
+    bands = np.empty((tile * outputs, kh * run_length(window, tile) * channels), x.dtype)
+    _sum_products(dy.reshape(-1, tile * outputs), column_blocks(x, window, tile), bands)
     bands = bands.reshape(tile, outputs, kh, -1, channels)
     step = window.stride[1]
     dw[...] = bands[0, :, :, :kw].transpose(0, 3, 1, 2)
@@ -65,15 +80,31 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
         dw += bands[place, :, :, place * step : place * step + kw].transpose(0, 3, 1, 2)
 
 
-def scattered_gradient(dy: Array, taps: Array, window: Window) -> Array:
+def _sum_products(rows: Array, blocks: Iterator[tuple[slice, Array]], total: Array) -> None:
+    """rowsᵀ @ columns, block by block, into `total`."""
+    is_first = True
+    for block, columns in blocks:
+        if is_first:
+            np.matmul(rows[block].T, columns, out=total)
+            is_first = False
+        else:
+            total += rows[block].T @ columns
+    if is_first:
+        total[...] = 0
+
+
+def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     """dX = dY @ Wᵀ, each window's inputs added back where they belong → (N, H, W, C)."""
-    if adds_whole_rows(window, *taps.shape[2:]):
-        return _scattered_by_rows(dy, taps, window)
-    images, channels = len(dy), taps.shape[2]
-    matrix = taps.reshape(-1, taps.shape[3]).T
-    dx = np.zeros((images, *window.padded, channels), dy.dtype)
-    for first, last in image_blocks(images, window, channels * dy.itemsize):
-        columns = dy[first:last].reshape(-1, len(matrix)) @ matrix
+    outputs, channels = w.shape[:2]
+    if adds_whole_rows(window, channels, outputs):
+        return _scattered_by_rows(dy, taps_of(w), window)
+    by_channel = leaves_kernels(window, len(dy), outputs)
+    matrix = w.reshape(outputs, -1) if by_channel else taps_of(w).reshape(-1, outputs).T
+    dx = np.zeros((len(dy), *window.padded, channels), dy.dtype)
+    for first, last in image_blocks(len(dy), window, channels * dy.itemsize):
+        columns = dy[first:last].reshape(-1, outputs) @ matrix
+        if by_channel:
+            columns = columns.reshape(len(columns), channels, -1).transpose(0, 2, 1)
         columns = columns.reshape(last - first, *window.output, *window.kernel, channels)
         for row in range(window.kernel[0]):
             for column in range(window.kernel[1]):
@@ -97,6 +128,15 @@ def _scattered_by_rows(dy: Array, taps: Array, window: Window) -> Array:
         pixels = dx[:, top : top + height : window.stride[0], :reached]
         pixels += columns[:, :, row]
     return window.interior(dx)
+
+
+def leaves_kernels(window: Window, images: int, outputs: int) -> bool:
+    """Whether the kernels stay as they lie in memory, and columns take their order.
+
+    The smaller of the two is rearranged: there is a row of columns per pixel, and of kernels per
+    output.
+    """
+    return images * window.output[0] * window.output[1] <= outputs and not window.is_pointwise
 
 
 def adds_whole_rows(window: Window, channels: int, outputs: int) -> bool:
@@ -156,10 +196,13 @@ def image_blocks(images: int, window: Window, pixel_bytes: int) -> Iterator[tupl
         yield first, min(first + size, images)
 
 
-def column_blocks(x: Array, window: Window, tile: int) -> Iterator[tuple[slice, Array]]:
+def column_blocks(
+    x: Array, window: Window, tile: int = 1, by_channel: bool = False
+) -> Iterator[tuple[slice, Array]]:
     """The column matrix of a dense (N, H, W, C) array, as (which rows, those rows).
 
-    A block is a number of images, or some rows of one. Its memory is used again for the next.
+    A row has the order (kh, kw, C), or `by_channel` (C, kh, kw). A block is a number of images, or
+    some rows of one. Its memory is used again for the next.
     """
     images, _, _, channels = x.shape
     height, width = window.output[0], window.output[1] // tile
@@ -185,6 +228,9 @@ def column_blocks(x: Array, window: Window, tile: int) -> Iterator[tuple[slice, 
             part = runs[:, top:bottom]
             columns.reshape(-1).view(runs.dtype).reshape(part.shape)[...] = part
             start = (first * height + top) * width
+            if by_channel:
+                columns = columns.reshape(len(columns), -1, channels).transpose(0, 2, 1)
+                columns = columns.reshape(len(columns), depth)
             yield slice(start, start + len(columns)), columns
 
 

@@ -13,7 +13,7 @@ from ddp.autograd.ops.conv import (
     input_gradient,
     weight_gradient,
 )
-from ddp.autograd.ops.conv_columns import scattered_gradient, taps_of
+from ddp.autograd.ops.conv_columns import scattered_gradient
 from ddp.autograd.ops.layout import channels_first, channels_last, column_sums
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, view_of, wrap
@@ -83,7 +83,7 @@ def spread_out(x: Array, w: Array, window: Window) -> Array:
         )
     ]
     if any(leftover):  # rows that no kernel reaches, which the correlation would not make
-        return scattered_gradient(x, taps_of(w), window)
+        return scattered_gradient(x, w, window)
     return input_gradient(x, w, window)
 
 
