@@ -98,14 +98,14 @@ def test_a_place_other_than_the_cpu_is_refused_and_the_cpu_is_where_a_tensor_is(
         x.to("cuda")
 
 
-def test_a_view_of_a_convolution_shows_its_values_but_may_be_a_copy() -> None:
+def test_a_second_view_of_a_convolution_may_be_a_copy() -> None:
     with ddp.no_grad():
         output = ddp.nn.Conv2d(3, 4, 3)(ddp.randn(2, 3, 6, 6))
+    first = output[0]
     seen = output.view(2, -1)
     assert seen.tolist() == output.reshape(2, 64).tolist()
     kept = output.tolist()
     seen.zero_()
     assert output.tolist() == kept  # what the page warns of
-    plain = ddp.ones(2, 3)
-    plain.view(6).zero_()
-    assert plain.tolist() == [[0, 0, 0], [0, 0, 0]]
+    first.zero_()
+    assert output[0].abs().sum().item() == 0

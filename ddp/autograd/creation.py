@@ -100,7 +100,9 @@ def from_numpy(array: Array) -> Tensor:
     """A tensor over the memory of `array`."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    return _started(wrap(array))
+    result = _started(wrap(array))
+    result._tell()
+    return result
 
 
 def scalar_tensor(value: float, dtype: DTypeLike | None = None, **options: Any) -> Tensor:

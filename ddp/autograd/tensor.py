@@ -9,7 +9,8 @@ This file has the autograd state and the hooks. What a tensor says about its mem
 `memory.py`. The operations are functions in `ddp/autograd/ops`, and `methods.py` is the table
 that makes them methods.
 
-Views share a version counter with their base, and so does `detach()`; `.data` has its own.
+Views share a version counter with their base, and so does `detach()`; `.data` has its own. The
+counter also tells whether the memory may be known to others: then it has a second entry.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from ddp.autograd import views
 from ddp.autograd.dtypes import DEFAULT_FLOAT, is_floating
 from ddp.autograd.grad_mode import mode
 from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
-from ddp.autograd.memory import Memory
+from ddp.autograd.memory import Memory, is_channels_last
 from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
 
 ndarray = np.ndarray
 _new = object.__new__
+
+KNOWN = 0  # a second entry of a version counter: other tensors, or NumPy, may know the memory
 
 if TYPE_CHECKING:
     from ddp.autograd.methods import Methods
@@ -44,8 +47,8 @@ else:
 class InferenceCell(list[int]):
     """The version counter of an inference tensor: it has none, so nothing can rely on it."""
 
-    def __init__(self) -> None:
-        super().__init__((0,))
+    def __init__(self, known: list[int]) -> None:
+        super().__init__((0, *known))
 
     def __getitem__(self, index: Any) -> Any:
         if mode.inference or mode.enabled is False:
@@ -101,7 +104,7 @@ class Tensor(Methods, Memory):
         self._edge = None
         self._requires_grad = False
         self._grad = None
-        self._version_cell = [0]
+        self._version_cell = [0, KNOWN] if self.array is data else [0]
         self._base = self._base_edge = None
         self._backward_hooks = None
         self._post_accumulate_grad_hooks = None
@@ -121,6 +124,7 @@ class Tensor(Methods, Memory):
 
         Assigning a tensor re-points this tensor's memory to the other's.
         """
+        self._tell()
         return wrap(self.array)
 
     @data.setter
@@ -131,6 +135,8 @@ class Tensor(Methods, Memory):
             raise RuntimeError(
                 f"a tensor that requires grad needs floating data, got {other.dtype}"
             )
+        self._tell()
+        other._tell()
         self.array = other.array
 
     def numpy(self) -> Array:
@@ -140,6 +146,7 @@ class Tensor(Methods, Memory):
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
                 "instead."
             )
+        self._tell()
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -231,6 +238,7 @@ class Tensor(Methods, Memory):
         """The same memory and version counter, outside the graph."""
         result = wrap(self.array)
         result._version_cell = self._version_cell
+        self._tell()
         return result
 
     def detach_(self) -> Tensor:
@@ -242,6 +250,21 @@ class Tensor(Methods, Memory):
         self._retains_grad = False
         self._backward_hooks = None
         return self
+
+    def _tell(self) -> None:
+        """Note that somebody else may know this memory from now on."""
+        if len(self._version_cell) == 1:
+            self._version_cell.append(KNOWN)
+
+    def _lie_in_order(self, values: Array) -> bool:
+        """Move to `values`, the same in C order, if only this tensor knows its memory.
+
+        So a view of memory that a convolution laid out channels-last shares it nevertheless.
+        """
+        if len(self._version_cell) > 1 or not is_channels_last(self.array):
+            return False
+        self.array = values.reshape(self.array.shape)
+        return True
 
     @property
     def _version(self) -> int:
@@ -256,7 +279,7 @@ class Tensor(Methods, Memory):
     def _become_inference(self) -> None:
         """A result of inference mode; a view is what its base is."""
         if self._base is None:
-            self._version_cell = InferenceCell()
+            self._version_cell = InferenceCell(self._version_cell[1:])
 
     def _keep_up(self) -> None:
         base = self._base
@@ -387,7 +410,9 @@ def wrap(array: Any) -> Tensor:
 def view_of(source: Tensor, array: Array) -> Tensor:
     """A tensor over `array`, which shares the memory of `source`."""
     view = wrap(array)
-    view._version_cell = source._version_cell
+    view._version_cell = cell = source._version_cell
+    if len(cell) == 1:
+        cell.append(KNOWN)
     view._base = base = source if source._base is None else source._base
     view._base_edge = base._edge
     view._requires_grad = base._requires_grad  # also where nothing is recorded

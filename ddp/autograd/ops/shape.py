@@ -44,7 +44,8 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         raise RuntimeError(
             f"shape '{list(target)}' is invalid for input of size {x.array.size}"
         ) from None
-    if array.size == 0 or np.may_share_memory(array, x.array):
+    shared = array.size == 0 or np.may_share_memory(array, x.array)
+    if shared or x._lie_in_order(array):
         y = view_of(x, array)
         node: _Reshape | None = ViewBackward0.record(y, x)
     else:
@@ -90,7 +91,8 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     """`reshape`. Memory order is an inner matter of ours, so it copies where it cannot share.
 
     A convolution's output is channels-last in memory, but contiguous as far as PyTorch's rules
-    go: a `view` of it must not fail.
+    go: a `view` of it must not fail. It shares memory, since the output itself is laid in C order
+    when it is asked for, unless other views of it exist that would be left behind.
     """
     return reshape(x, *shape)
 
