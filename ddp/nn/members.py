@@ -37,8 +37,9 @@ class Members:
     def __getattr__(self, name: str) -> Any:
         members = self.__dict__
         for registry in REGISTRIES:
-            if registry in members and name in members[registry]:
-                return members[registry][name]
+            held = members.get(registry)
+            if held and name in held:
+                return held[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -52,7 +52,7 @@ class Module(Conversions, StateDicts):
             or EVERYWHERE
         ):
             return call_with_hooks(self, args, kwargs)
-        return self.forward(*args, **kwargs)
+        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
 
     # -- iteration -------------------------------------------------------------------------------
 

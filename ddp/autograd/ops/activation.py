@@ -10,10 +10,14 @@ from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
 
+FLOAT32 = np.dtype(np.float32)
+ZERO = np.zeros((), FLOAT32)  # an array: a number would be converted at every call
+
+
 def relu(input: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN."""
     x = input.array
-    y = wrap(np.maximum(x, x.dtype.type(0)))
+    y = wrap(np.maximum(x, ZERO if x.dtype is FLOAT32 else x.dtype.type(0)))
     if node := ReluBackward0.record(y, input):
         node.save(y)
     return y

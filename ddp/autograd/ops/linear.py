@@ -46,11 +46,17 @@ def addmm(bias: Tensor, input: Tensor, mat2: Tensor) -> Tensor:
 def _product(x: Array, w: Array, b: Array) -> Array:
     """x @ wᵀ + b, dense. Which operand comes first is a matter of the shapes only."""
     if len(x) <= FEW_ROWS and w.size >= LARGE:
-        y = np.empty((len(x), len(w)), x.dtype)
-        return np.add(np.matmul(w, x.T).T, b, out=y)
+        return np.add(np.matmul(w, x.T).T, b, order="C")
     y = x.dot(w.T)
     y += b
     return y
+
+
+def _product_back(dy: Array, w: Array) -> Array:
+    """dy @ w, dense, by the same rule."""
+    if len(dy) <= FEW_ROWS and w.size >= LARGE:
+        return np.ascontiguousarray(np.matmul(w.T, dy.T).T)
+    return _times(dy, w)
 
 
 class AddmmBackward0(Node):
@@ -75,7 +81,7 @@ class AddmmBackward0(Node):
         if not self.is_transposed:
             w = None if w is None else w.T
         db = None if edges[0] is NO_EDGE else column_sums(dy)
-        dx = None if w is None else _times(dy, w)
+        dx = None if w is None else _product_back(dy, w)
         if x is None:
             return db, dx, None
         dw = _times(dy.T, x, self.sink(2) if self.is_transposed else None)

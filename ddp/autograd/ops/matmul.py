@@ -100,6 +100,7 @@ class MmBackward0(Node):
 
     __slots__ = ()
     saves = Saves(mat2=1, self=0)
+    gives_new_arrays = True
 
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved

@@ -11,6 +11,9 @@ import numpy as np
 from ddp.autograd.node import Array
 from ddp.autograd.tensor import Tensor
 
+BLOCK_ELEMENTS = 16_384
+FAINT = 1e-20  # a sum of squares below which float32 squares may have come out as 0
+
 
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
@@ -78,7 +81,8 @@ def clip_grads_with_norm_(
     with np.errstate(invalid="ignore"):  # infinite gradients become NaN, as in PyTorch
         for param in _with_grad(parameters):
             assert param.grad is not None
-            param.grad.array *= coefficient
+            if coefficient != 1.0:
+                param.grad.array *= coefficient
             param.grad._version_cell[0] += 1
 
 
@@ -95,7 +99,19 @@ def clip_grad_value_(
 
 
 def _norm(values: Array, order: float) -> float:
+    """The norm of a flat array, its parts summed in float64."""
+    if order == 2.0 and values.dtype == np.float32:
+        square = _sum_of_squares(values)
+        if FAINT < square < math.inf:
+            return math.sqrt(square)
     return float(np.linalg.norm(values.astype(np.float64), order)) if values.size else 0.0
+
+
+def _sum_of_squares(values: Array) -> float:
+    """By BLAS, in blocks so short that float32 loses nothing; infinite where a block overflows."""
+    blocks = range(0, values.size, BLOCK_ELEMENTS)
+    parts = [values[start : start + BLOCK_ELEMENTS] for start in blocks]
+    return math.fsum([float(part.dot(part)) for part in parts])
 
 
 def _listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
