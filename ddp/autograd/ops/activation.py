@@ -9,7 +9,6 @@ from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
-
 FLOAT32 = np.dtype(np.float32)
 ZERO = np.zeros((), FLOAT32)  # an array: a number would be converted at every call
 

@@ -107,6 +107,7 @@ def _norm(values: Array, order: float) -> float:
     return float(np.linalg.norm(values.astype(np.float64), order)) if values.size else 0.0
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _sum_of_squares(values: Array) -> float:
     """By BLAS, in blocks so short that float32 loses nothing; infinite where a block overflows."""
     blocks = range(0, values.size, BLOCK_ELEMENTS)
