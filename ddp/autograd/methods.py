@@ -485,7 +485,7 @@ class Methods:
     unsqueeze_ = inplace_methods.unsqueeze_
     squeeze_ = inplace_methods.squeeze_
     resize_ = inplace_methods.resize_
-    transpose_ = inplace_methods.swap_axes_
+    transpose_ = inplace_methods.transpose_
     t_ = inplace_methods.t_
     __ifloordiv__ = inplace_methods.floor_divide_
     __imod__ = inplace_methods.remainder_

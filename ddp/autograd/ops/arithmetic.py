@@ -6,7 +6,15 @@ import numpy as np
 
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import CONSTANT, RESULT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, to, unbroadcast
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    operands,
+    quietly,
+    refuse_bools,
+    to,
+    unbroadcast,
+)
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
@@ -183,6 +191,7 @@ class NegBackward0(Node):
 
 def abs(x: Tensor) -> Tensor:
     """y = |x|."""
+    refuse_bools("abs_cpu", x)
     y = wrap(np.abs(x.array))
     if node := AbsBackward0.record(y, x):
         node.save(x)
@@ -204,6 +213,7 @@ class AbsBackward0(Node):
 def remainder(a: Operand, b: Operand) -> Tensor:
     """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
     a, b = operands(a, b)
+    refuse_bools("remainder_cpu", a)
     _refuse_division_by_zero(b)
     y = combine(_remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
@@ -252,6 +262,7 @@ def rfloor_divide(a: Operand, b: Operand) -> Tensor:
 def floor_divide(a: Operand, b: Operand) -> Tensor:
     """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no derivative."""
     a, b = operands(a, b)
+    refuse_bools("div_floor_cpu", a)
     _refuse_division_by_zero(b)
     y = combine(np.floor_divide, a, b)
     if node := NoDerivative.record(y, a, b):
@@ -284,6 +295,7 @@ def pow(x: Operand, exponent: Operand) -> Tensor:
     if not isinstance(x, Tensor) and isinstance(exponent, Tensor):
         return _pow_of_number(x, exponent)
     a, b = operands(x, exponent)
+    refuse_bools("pow", a)
     if isinstance(exponent, Tensor):
         return _pow_of_tensors(a, b)
     if b.array.dtype.kind in "iu" and exponent < 0:
@@ -349,6 +361,7 @@ class PowBackward1(_Binary):
 
 def _pow_of_number(base: Operand, x: Tensor) -> Tensor:
     a, b = operands(base, x)
+    refuse_bools("pow", a)
     if b.array.dtype.kind == "i" and b.array.size and b.array.min() < 0:
         return combine(_integer_power, a, b)
     y = combine(np.power, a, b)

@@ -73,6 +73,12 @@ def require_tensors(operation: str, **arguments: Any) -> None:
             )
 
 
+def refuse_bools(kernel: str, x: Tensor) -> None:
+    """NotImplementedError in PyTorch's words where it has no kernel for bools."""
+    if x.array.dtype.kind == "b":
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
 def _describe(x: Operand) -> tuple[Operand, Dtype, int]:
     """The operand, its dtype, and its standing in promotion."""
     if isinstance(x, np.generic):

@@ -152,10 +152,10 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries `index` (1-D) of the axis `dim`."""
     axis = as_axis(x, dim)
     length = x.array.shape[axis] if x.array.ndim else 1
-    if not _within(index.array, length):
-        raise IndexError(f"index_select(): index out of range for a dimension of {length}")
     if x.array.ndim == 0 and index.array.size != 1:
         raise RuntimeError("index_select(): a 0-d tensor has one entry to select")
+    if not _within(index.array, length):
+        raise IndexError(f"index_select(): index out of range for a dimension of {length}")
     items: tuple[Any, ...] = (*(slice(None),) * axis, index.array) if x.array.ndim else ()
     y = wrap(x.array[items])
     if node := IndexSelectBackward0.record(y, x):

@@ -83,7 +83,11 @@ def clamp_(x: Tensor, min: Operand | None = None, max: Operand | None = None) ->
 def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     """x[index] = value; returns x."""
     items = as_items(index)
-    recorded = check_and_see_whether_recorded(x, value)
+    try:
+        recorded = check_and_see_whether_recorded(x, value)
+    except RuntimeError:
+        x.array[items]  # PyTorch looks at the index first
+        raise
     region = value.array if isinstance(value, Tensor) else number_for(x, value)
     writing(x, lambda: x.array.__setitem__(items, region))
     if recorded and x.is_floating_point():
@@ -282,6 +286,18 @@ def rebase(x: Tensor, result: Tensor) -> None:
     x._backward_hooks = None
     if retained:
         x.retain_grad()
+
+
+def become_view(x: Tensor, view: Tensor) -> Tensor:
+    """Make x what `view`, a view of it, is: its shape, and its place in the graph if recorded."""
+    x.array = view.array
+    x._version_cell[0] += 1
+    if view._edge is not None:
+        if x._base is None:
+            rebase(x, view)
+        else:
+            x._edge, x._backward_hooks = view._edge, None
+    return x
 
 
 def _stop_retaining(x: Tensor) -> None:

@@ -28,8 +28,8 @@ from ddp.autograd.ops import (
     statistics,
     trigonometric,
 )
-from ddp.autograd.ops.inplace import check_and_see_whether_recorded, update
-from ddp.autograd.ops.shape import as_axis, as_shape, axis_of
+from ddp.autograd.ops.inplace import become_view, check_and_see_whether_recorded, update
+from ddp.autograd.ops.shape import as_shape
 from ddp.autograd.tensor import Tensor
 
 Operation = Callable[..., Tensor]
@@ -126,46 +126,28 @@ def fill_diagonal_(x: Tensor, value: float) -> Tensor:
     return x
 
 
-def swap_axes_(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """`transpose_`: x with two axes exchanged, over the same memory; no tensor with history."""
-    _require_plain(x)
-    axes = as_axis(x, dim0), as_axis(x, dim1)
-    x.array = x.array.swapaxes(*axes) if x.ndim else x.array
-    return x
+def as_view_in_place(operation: Operation) -> Operation:
+    """The method that makes x itself the view `operation(x, …)`, over the same memory."""
+
+    @functools.wraps(operation)
+    def method(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_and_see_whether_recorded(x)
+        return become_view(x, operation(x, *args, **kwargs))
+
+    return method
 
 
-def t_(x: Tensor) -> Tensor:
-    """x transposed, over the same memory; no tensor with history."""
-    if x.ndim > 2:
-        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
-    check_and_see_whether_recorded(x)
-    return swap_axes_(x, 0, 1) if x.ndim == 2 else x
-
-
-def unsqueeze_(x: Tensor, dim: int) -> Tensor:
-    """x with an axis of length 1 inserted, over the same memory; no tensor with history."""
-    _require_plain(x)
-    x.array = np.expand_dims(x.array, axis_of(x.ndim + 1, dim))
-    return x
-
-
-def squeeze_(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
-    """x without axes of length 1, over the same memory; no tensor with history."""
-    _require_plain(x)
-    x.array = shape.squeeze(x.detach(), dim).array
-    return x
+transpose_ = as_view_in_place(shape.transpose)
+t_ = as_view_in_place(shape.t)
+unsqueeze_ = as_view_in_place(shape.unsqueeze)
+squeeze_ = as_view_in_place(shape.squeeze)
 
 
 def resize_(x: Tensor, *sizes: Any) -> Tensor:
     """x in another shape: its elements in C order, and as many more as it takes; no history."""
-    _require_plain(x)
+    if x.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if x._base is not None:
+        raise NotImplementedError("a view is not resized: clone() it, or resize its base")
     x.array = np.resize(x.array, as_shape(sizes))
     return x
-
-
-def _require_plain(x: Tensor) -> None:
-    if x.requires_grad or x._base is not None:
-        raise NotImplementedError(
-            "changing the shape of a tensor in place is not supported where gradients or views "
-            "are involved: use the operation that returns a new tensor"
-        )

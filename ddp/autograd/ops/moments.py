@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import RESULT, Array, Gradients, Saves
 from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.ops.reduce import Dim, Reduction, as_axes
@@ -115,6 +116,11 @@ class StdBackward0(VarBackward0):
 @quietly
 def norm(x: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """y = (Σ |x|ᵖ)^(1/p) over `dim`: 'fro' is 2, ±inf the extremes, 0 counts the non-zeros."""
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{message_name(x.array.dtype)}"
+        )
     order = 2.0 if p == "fro" else float(p)
     axes = as_axes(x, dim)
     y = wrap(_norm(x.array, order, axes, keepdim))

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddp.autograd.dtypes import DEFAULT_FLOAT
+from ddp.autograd.dtypes import DEFAULT_FLOAT, message_name
 from ddp.autograd.node import Array
+from ddp.autograd.ops.broadcast import refuse_bools
 from ddp.autograd.ops.index import SelectBackward0
 from ddp.autograd.ops.reduce import as_axis
 from ddp.autograd.ops.shape import flatten
@@ -104,6 +105,8 @@ def msort(x: Tensor) -> Tensor:
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
     """(values, indices) of the k largest (or smallest) elements along `dim`, best first."""
+    if x.array.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     axis = as_axis(x, dim)
     if not 0 <= k <= (x.array.shape[axis] if x.array.ndim else 1):
         raise RuntimeError("selected index k out of range")
@@ -113,6 +116,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
     """(values, indices) of the k-th smallest element along `dim`, k counted from 1."""
+    refuse_bools("kthvalue_cpu", x)
     axis = as_axis(x, dim)
     if not 1 <= k <= (x.array.shape[axis] if x.array.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
@@ -122,6 +126,8 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower of two; over `dim`, (values, indices). NaN wins."""
+    if x.array.size:
+        refuse_bools("median_cpu", x)
     if dim is None:
         if x.array.size == 0 and x.is_floating_point():
             return x.sum() * float("nan")
@@ -220,6 +226,8 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
 
 def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` equal parts of [min, max], by default all."""
+    if x.array.dtype.kind != "f":
+        raise NotImplementedError(f'"histogram_cpu" not implemented for {message_name(x.dtype)}')
     values = x.array
     if min == max == 0 and values.size:
         min, max = float(values.min()), float(values.max())

@@ -264,6 +264,8 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _place_of(argument: Any, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if x.array.dtype.kind == "b":
+        raise RuntimeError(f"{argument.__name__}(): does not support bool input")
     axis = 0 if dim is None else as_axis(x, dim)
     if x.array.ndim == 0 or dim is None:
         if x.array.size == 0:

@@ -7,13 +7,21 @@ import math
 import numpy as np
 
 from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, unbroadcast
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    operands,
+    quietly,
+    refuse_bools,
+    unbroadcast,
+)
 from ddp.autograd.ops.pointwise import Flat, flat
 from ddp.autograd.tensor import Tensor, wrap
 
 
 def round(x: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number (or multiple of 10⁻ᵈᵉᶜⁱᵐᵃˡˢ), halves to even."""
+    refuse_bools("round_vml_cpu", x)
     return flat(RoundBackward0, lambda array: np.round(array, decimals), x)
 
 
@@ -25,6 +33,7 @@ class RoundBackward0(Flat):
 
 def ceil(x: Tensor) -> Tensor:
     """⌈x⌉."""
+    refuse_bools("ceil_vml_cpu", x)
     return flat(CeilBackward0, np.ceil, x)
 
 
@@ -36,6 +45,7 @@ class CeilBackward0(Flat):
 
 def floor(x: Tensor) -> Tensor:
     """⌊x⌋."""
+    refuse_bools("floor_vml_cpu", x)
     return flat(FloorBackward0, np.floor, x)
 
 
@@ -47,6 +57,7 @@ class FloorBackward0(Flat):
 
 def trunc(x: Tensor) -> Tensor:
     """The whole part, towards 0."""
+    refuse_bools("trunc_vml_cpu", x)
     return flat(TruncBackward0, np.trunc, x)
 
 
@@ -77,6 +88,7 @@ def signbit(x: Tensor) -> Tensor:
 @quietly
 def frac(x: Tensor) -> Tensor:
     """y = x - trunc x, with x's sign."""
+    refuse_bools("frac_cpu", x)
     y = wrap(x.array - np.trunc(x.array))
     FracBackward0.record(y, x)
     return y
@@ -95,6 +107,7 @@ class FracBackward0(Node):
 def fmod(a: Operand, b: Operand) -> Tensor:
     """y = a - b · trunc(a / b): the sign is a's, as C's `fmod`."""
     a, b = operands(a, b)
+    refuse_bools("fmod_cpu", a)
     if a.array.dtype.kind != "f" and not b.array.all():
         raise RuntimeError("ZeroDivisionError: fmod of integers by 0")
     y = combine(np.fmod, a, b)
