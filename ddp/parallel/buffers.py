@@ -64,6 +64,8 @@ class BufferAverage:
         return TreeSum(self._shards, lambda left, right: left + right)
 
     def begin_step(self) -> None:
+        if not self._is_float:
+            return  # a model without buffers
         self._start = self._buffers.copies()
         self._first = self._others()
         self._tree = self._new_tree()
@@ -77,10 +79,13 @@ class BufferAverage:
 
     def restore(self) -> None:
         """Put back the values the step began with."""
-        self._buffers.write(self._start)
+        if self._start:
+            self._buffers.write(self._start)
 
     def end_shard(self, shard: int, weight: float) -> None:
         """Take in what `shard`, with `weight` of the batch's samples, made of the buffers."""
+        if not self._start:
+            return
         now = zip(self._buffers.arrays(), self._start, self._is_float, strict=True)
         changes = [
             (array.astype(np.float64) - start).ravel() for array, start, is_float in now if is_float

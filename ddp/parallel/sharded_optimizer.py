@@ -68,7 +68,7 @@ class ShardedOptimizer:
         self.move(flat, arena)
         self.inner = make_optimizer([tensor for _, tensor in self._segments] or [_nothing()])
         self._slices: Sequence[Array] = ()
-        self._gradients: list[Tensor] = []
+        self._unused: Collection[int] = ()
 
     def move(self, flat: Array, arena: Arena | None) -> None:
         """From now on the parameters are those in `flat`, which has the same values."""
@@ -98,10 +98,11 @@ class ShardedOptimizer:
         coefficient they are multiplied with; parameters numbered in `unused` got no gradient on
         any rank and are passed over, as PyTorch does with `grad is None`.
         """
-        if slices is not self._slices:
-            self._slices, self._gradients = slices, list(self._views(slices))
-        for (segment, tensor), gradient in zip(self._segments, self._gradients, strict=True):
-            tensor.grad = None if segment.parameter in unused else gradient
+        if slices is not self._slices or unused != self._unused:
+            self._slices, self._unused = slices, unused
+            views = zip(self._segments, self._views(slices), strict=True)
+            for (segment, tensor), gradient in views:
+                tensor.grad = None if segment.parameter in unused else gradient
         self.inner.gradient_factor = clip
         for group in self.inner.param_groups:
             group["lr"] = lr
