@@ -16,7 +16,7 @@ PAGES_PER_STEP = 4 * (8 << 20) // 4096
 STEPS = """
 import resource
 import numpy as np
-import ddp
+import ddp.autograd
 
 def step():
     held = [np.ones(8 << 20, np.uint8) for _ in range(4)]
