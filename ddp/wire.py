@@ -33,6 +33,8 @@ _DTYPES = {
     np.dtype(code).name: np.dtype("<" + code if code[-1] not in "1?" else code)
     for code in ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
 }
+# By dtype: NumPy makes a name anew each time it is asked, in 5 us.
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +65,32 @@ def pack(
 
     Raises LocalProtocolError for what the wire does not carry.
     """
-    described = [[array.dtype.name, list(array.shape)] for array in arrays]
+    described = describe(arrays, limits)
     try:
         first = msgpack.packb([MAGIC, VERSION, dict(header), described])
-        _check_described(described, limits)
         _check_header(first, header, limits)
     except (TypeError, ValueError, OverflowError, RecursionError, _Refused) as error:
         raise LocalProtocolError(f"the message cannot be sent: {error}") from error
-    return [first, *(_memory(array) for array in arrays)]
+    return [first, *frames_of(arrays)]
+
+
+def describe(
+    arrays: Sequence[Array], limits: Limits = DEFAULT_LIMITS
+) -> list[tuple[str, list[int]]]:
+    """What the first frame says of the arrays. Raises LocalProtocolError as `pack` does."""
+    described = [
+        (_NAMES.get(array.dtype) or array.dtype.name, list(array.shape)) for array in arrays
+    ]
+    try:
+        _check_described(described, limits)
+    except _Refused as error:
+        raise LocalProtocolError(f"the message cannot be sent: {error}") from error
+    return described
+
+
+def frames_of(arrays: Sequence[Array]) -> list[Frame]:
+    """The frames behind the first one: views of the arrays."""
+    return [_memory(array) for array in arrays]
 
 
 def unpack(
@@ -94,11 +114,24 @@ def _unpack(frames: Sequence[Frame], limits: Limits) -> tuple[dict[str, Any], li
     if not frames:
         raise _Refused("it has no frames, expected a header")
     header, described = _decode(bytes(frames[0]), limits)
+    return header, _arrays(described, frames[1:], limits)
+
+
+def read_arrays(
+    described: Any, frames: Sequence[Frame], limits: Limits = DEFAULT_LIMITS
+) -> list[Array]:
+    """The arrays of the frames behind the first, which described them; as in `unpack`."""
+    try:
+        return _arrays(described, frames, limits)
+    except _Refused as error:
+        raise PeerProtocolError(f"a message was refused: {error}") from error
+
+
+def _arrays(described: Any, frames: Sequence[Frame], limits: Limits) -> list[Array]:
     _check_described(described, limits)
-    if len(described) != len(frames) - 1:
-        raise _Refused(f"its header describes {len(described)} arrays, {len(frames) - 1} came")
-    arrays = zip(described, frames[1:], strict=True)
-    return header, [_array(name, shape, frame) for (name, shape), frame in arrays]
+    if len(described) != len(frames):
+        raise _Refused(f"its header describes {len(described)} arrays, {len(frames)} came")
+    return [_array(*about, frame) for about, frame in zip(described, frames, strict=True)]
 
 
 def _decode(first: bytes, limits: Limits) -> tuple[dict[str, Any], Any]:
@@ -187,7 +220,7 @@ def _byte_count(name: str, shape: list[int], limits: Limits) -> int:
 
 
 def _memory(array: Array) -> memoryview:
-    little = np.ascontiguousarray(array, dtype=_DTYPES[array.dtype.name])
+    little = np.ascontiguousarray(array, dtype=_DTYPES[_NAMES.get(array.dtype) or array.dtype.name])
     return little.reshape(-1).view(np.uint8).data
 
 

@@ -8,6 +8,7 @@ To add a kind: define it here, add it to one of the two unions at the end, and h
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -196,22 +197,40 @@ FromCoordinator = (
 )
 
 
+_Description = list[tuple[str, list[int]]]  # of the arrays, as in ddp.wire
+_encoder = msgspec.msgpack.Encoder()
+_from_worker = msgspec.msgpack.Decoder(tuple[str, int, FromWorker, _Description])
+_from_coordinator = msgspec.msgpack.Decoder(tuple[str, int, FromCoordinator, _Description])
+
+
 def to_frames(message: Message, arrays: Sequence[Array] = ()) -> list[Any]:
-    """The message as frames; arrays are not copied."""
-    return wire.pack(msgspec.to_builtins(message), arrays)
+    """The message as frames, as `wire.pack` makes them; arrays are not copied."""
+    described = wire.describe(arrays)
+    first = _encoder.encode((wire.MAGIC, wire.VERSION, message, described))
+    if len(first) > wire.DEFAULT_LIMITS.header_bytes:
+        return wire.pack(msgspec.to_builtins(message), arrays)  # which says what is wrong with it
+    return [first, *wire.frames_of(arrays)]
 
 
 def worker_message(frames: Sequence[bytes]) -> tuple[FromWorker, list[Array]]:
     """What a worker sent. Raises PeerProtocolError for anything else."""
-    return _from_frames(frames, FromWorker)
+    return _from_frames(frames, _from_worker, FromWorker)
 
 
 def coordinator_message(frames: Sequence[bytes]) -> tuple[FromCoordinator, list[Array]]:
     """What the coordinator sent. Raises PeerProtocolError for anything else."""
-    return _from_frames(frames, FromCoordinator)
+    return _from_frames(frames, _from_coordinator, FromCoordinator)
 
 
-def _from_frames(frames: Sequence[bytes], kinds: Any) -> tuple[Any, list[Array]]:
+def _from_frames(
+    frames: Sequence[bytes], decoder: msgspec.msgpack.Decoder[Any], kinds: Any
+) -> tuple[Any, list[Array]]:
+    """Decoded and checked against the types in one go; what fails is looked at more closely."""
+    if frames and len(frames[0]) <= wire.DEFAULT_LIMITS.header_bytes:
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+            magic, version, message, described = decoder.decode(frames[0])
+            if (magic, version) == (wire.MAGIC, wire.VERSION):
+                return message, wire.read_arrays(described, frames[1:])
     header, arrays = wire.unpack(frames)
     try:
         return msgspec.convert(header, kinds), arrays
