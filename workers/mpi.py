@@ -20,9 +20,10 @@ from ddp.config import Config
 from ddp.errors import DdpError
 from workers import messages as m
 from workers.coordination import Coordination
+from workers.embedded import EmbeddedLink
 from workers.heartbeat import Pulse
 from workers.hosting import report_end
-from workers.link import COORDINATOR_RANK, EmbeddedLink, MailboxLink
+from workers.link import COORDINATOR_RANK, MailboxLink
 from workers.session import Session, StopFlag
 from workers.worker_state import Parting
 

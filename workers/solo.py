@@ -9,8 +9,8 @@ from pathlib import Path
 from ddp.comm.solo import SoloCommunicator, SoloMailbox
 from ddp.config import Config
 from workers.coordination import Coordination
+from workers.embedded import EmbeddedLink
 from workers.hosting import report_end
-from workers.link import EmbeddedLink
 from workers.progress import LinesAbove
 from workers.session import Session, StopFlag
 

@@ -15,8 +15,9 @@ from ddp.comm.communicator import Communicator
 from ddp.comm.threads import make_world
 from ddp.config import Config
 from workers.coordination import Coordination
+from workers.embedded import EmbeddedLink
 from workers.hosting import report_end
-from workers.link import EmbeddedLink, MailboxLink
+from workers.link import MailboxLink
 from workers.session import Session, StopFlag
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket as sockets
+import struct
 import sys
 import threading
 import time
@@ -18,7 +19,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from ddp.comm.communicator import Array, Communicator
 from ddp.comm.zeromq import Listener
@@ -35,6 +35,8 @@ SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the c
 RECONNECT_S = 2.0  # how long a broken connection may take to come back
 GRACE_S = 3.0  # from the end of the run to the end of a process that does not notice
 LINGER_MS = 2000
+# libzmq's zmq_socket_monitor: the event and its value. (zmq.utils.monitor loads asyncio.)
+MONITOR_EVENT = struct.Struct("=HI")
 
 
 def run(coordinator: str, rank: int | None = None, connect_limit_s: float = CONNECT_LIMIT_S) -> int:
@@ -215,7 +217,7 @@ class Watch(threading.Thread):
                 self.heard()
                 self._take(socket.recv_multipart())
             while changes.poll(0):
-                event = recv_monitor_message(changes)["event"]
+                event, _ = MONITOR_EVENT.unpack(changes.recv_multipart()[0])
                 self._broken_s = now_s if event == zmq.EVENT_DISCONNECTED else None
             self._check_life(now_s)
         socket.disable_monitor()

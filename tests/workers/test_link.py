@@ -10,9 +10,10 @@ import pytest
 from ddp.comm.communicator import Array, Mailbox
 from ddp.comm.threads import make_world
 from workers import messages as m
+from workers.embedded import EmbeddedLink
 from workers.events import End
 from workers.hosting import report_end
-from workers.link import EmbeddedLink, MailboxLink
+from workers.link import MailboxLink
 
 
 class Listener:
