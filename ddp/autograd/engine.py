@@ -19,7 +19,7 @@ from heapq import heappop, heappush, heappushpop
 import numpy as np
 
 from ddp.autograd.anomaly import guarded, is_anomaly_enabled
-from ddp.autograd.grad_mode import enable_grad, no_grad
+from ddp.autograd.grad_mode import is_grad_enabled, mode
 from ddp.autograd.hook_calls import (
     Gradient,
     Gradients,
@@ -30,7 +30,7 @@ from ddp.autograd.hook_calls import (
     run_post_accumulate_hooks,
     run_tensor_hooks,
 )
-from ddp.autograd.node import AccumulateGrad, Array, Node, underway
+from ddp.autograd.node import FREED, AccumulateGrad, Array, Node, underway
 from ddp.autograd.second_order import FORMULAS, recorded_gradients
 from ddp.autograd.tensor import Tensor
 
@@ -70,13 +70,15 @@ def walk(
     formula: Formula | None = _recorded if create_graph else None
     if is_anomaly_enabled():
         formula = guarded(formula or _plain)
-    recording = enable_grad() if create_graph else no_grad()
     outer = underway.awaited, underway.arrived
+    before = is_grad_enabled(), mode.inference
     underway.awaited = dependencies
+    mode.switch(create_graph, mode.inference)
     try:
-        with recording, np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
+        with np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
             _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
     finally:
+        mode.switch(*before)
         underway.awaited, underway.arrived = outer
 
 
@@ -118,8 +120,13 @@ def _run(
     node: Node = root
     dys = seeds
     while True:
-        if plain and node._hooks is None:
-            gradients = _apply_formula(node, dys, retain_graph)
+        if plain and node._hooks is None and dys[0] is not None:
+            if node._saved:
+                node._check_saved()
+            gradients = node.backward(*dys)
+            if node._saved and not retain_graph:
+                node._saved = FREED  # as `_release`; a call of it costs more
+                node._saved_versions = ()
         else:
             gradients = _apply(node, dys, retain_graph, captured, formula, dependencies)
         following: Node | None = None

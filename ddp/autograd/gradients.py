@@ -128,13 +128,15 @@ def _graph_root(
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     pairs = list(zip(roots, given, strict=True))
     seeds = [_seed(i, root, gradient) for i, (root, gradient) in enumerate(pairs)]
-    if not create_graph:
-        seeds = [seed.array for seed in seeds]
+    if create_graph:
+        seeds = [seed if isinstance(seed, Tensor) else wrap(seed) for seed in seeds]
+    else:
+        seeds = [seed.array if isinstance(seed, Tensor) else seed for seed in seeds]
     return GraphRoot(tuple([edge(root) for root in roots])), seeds
 
 
 def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Any:
-    """The starting gradient of `root`, in its dtype."""
+    """The starting gradient of `root`, in its dtype: a given tensor, or an array of ones."""
     if not root.requires_grad:
         raise RuntimeError(
             f"element {index} of tensors does not require grad and does not have a grad_fn"
@@ -142,7 +144,7 @@ def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Any:
     if gradient is None:
         if root.array.size != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        return wrap(np.ones_like(root.array))
+        return np.ones(root.array.shape, root.array.dtype)
     if not isinstance(gradient, Tensor):
         raise TypeError(
             f"gradients can be either Tensors or None, but got {type(gradient).__name__}"
