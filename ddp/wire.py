@@ -131,7 +131,8 @@ def _arrays(described: Any, frames: Sequence[Frame], limits: Limits) -> list[Arr
     _check_described(described, limits)
     if len(described) != len(frames):
         raise _Refused(f"its header describes {len(described)} arrays, {len(frames)} came")
-    return [_array(*about, frame) for about, frame in zip(described, frames, strict=True)]
+    pairs = zip(described, frames, strict=True)
+    return [_array(name, shape, frame) for (name, shape), frame in pairs]
 
 
 def _decode(first: bytes, limits: Limits) -> tuple[dict[str, Any], Any]:

@@ -7,6 +7,7 @@ comes from strangers and is no message is dropped and counted; the run goes on.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import sys
@@ -56,6 +57,7 @@ def bind(context: zmq.Context[Any], listen: str) -> zmq.Socket[bytes]:
     socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_FRAME_BYTES)
     socket.setsockopt(zmq.SNDHWM, 0)
     socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.RCVTIMEO, POLL_MS)
     try:
         socket.bind(listen)
     except zmq.ZMQError as error:
@@ -81,6 +83,8 @@ class Server:
         self._beating: set[str] = set()  # members whose beat connection stands
         self._gone: list[str] = []  # members a send has failed for
         self._strange = 0
+        self._last: m.FromCoordinator | None = None
+        self._frames: list[Any] = []
         self._signal = ""
         coordination.post = self._post
 
@@ -105,9 +109,10 @@ class Server:
         return 0
 
     def _turn(self) -> None:
-        if self._socket.poll(POLL_MS):
-            while not self._coordination.is_over and self._socket.poll(0):
-                self._take(self._socket.recv_multipart())
+        with contextlib.suppress(zmq.Again):  # nothing within POLL_MS, or nothing more
+            self._take(self._socket.recv_multipart())
+            while not self._coordination.is_over:
+                self._take(self._socket.recv_multipart(zmq.NOBLOCK))
         if self._signal:
             name, self._signal = self._signal, ""
             self._coordination.handle(StopRequested(name))
@@ -141,14 +146,18 @@ class Server:
             self._coordination.announce(f"dropped a message of a stranger: {why}")
 
     def _post(self, member: str, message: m.FromCoordinator, arrays: Sequence[Array] = ()) -> None:
-        frames = m.to_frames(message, arrays)
+        if arrays or message is not self._last:  # what goes to all is packed once
+            self._last, self._frames = message, m.to_frames(message, arrays)
+        frames = self._frames
         self._send(member, "main", frames)
         if isinstance(message, m.Abort):
             self._send(member, "beat", frames)
 
     def _send(self, member: str, channel: str, frames: list[Any]) -> None:
         try:
-            self._socket.send_multipart([f"{member}/{channel}".encode(), *frames], copy=False)
+            # Copying is the faster way for the small messages of a step.
+            address = f"{member}/{channel}".encode()
+            self._socket.send_multipart([address, *frames], copy=len(frames) == 1)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise

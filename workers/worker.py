@@ -35,6 +35,7 @@ SILENCE_S = 10.0  # as cluster.heartbeat_s and .heartbeat_timeout_s, until the c
 RECONNECT_S = 2.0  # how long a broken connection may take to come back
 GRACE_S = 3.0  # from the end of the run to the end of a process that does not notice
 LINGER_MS = 2000
+SMALL_BYTES = 1 << 16
 # libzmq's zmq_socket_monitor: the event and its value. (zmq.utils.monitor loads asyncio.)
 MONITOR_EVENT = struct.Struct("=HI")
 
@@ -151,14 +152,19 @@ class SocketLink:
         self._watch = watch
 
     def send(self, message: m.FromWorker, arrays: Sequence[Array] = ()) -> None:
-        self._socket.send_multipart(m.to_frames(message, arrays), copy=False)
+        frames = m.to_frames(message, arrays)
+        small = sum(map(len, frames)) < SMALL_BYTES  # then copying is faster
+        self._socket.send_multipart(frames, copy=small)
 
     def receive(self, timeout_s: float) -> Order | None:
-        if not self._socket.poll(round(timeout_s * 1000)):
+        self._socket.rcvtimeo = round(timeout_s * 1000)
+        try:
+            frames = self._socket.recv_multipart()
+        except zmq.Again:
             self._watch.check()
             return None
         self._watch.heard()
-        return m.coordinator_message(self._socket.recv_multipart())
+        return m.coordinator_message(frames)
 
     def close(self) -> None:
         self._socket.close()
