@@ -79,3 +79,29 @@ def _normalised(dtype: type, *arrays: np.ndarray) -> list[np.ndarray]:
     y.backward(Tensor(arrays[3].astype(dtype)))
     gradients = [tensor.grad.array for tensor in (x, w, b) if tensor.grad is not None]
     return [y.detach().array, *gradients]
+
+
+def test_causal_attention_in_tiles_is_that_with_a_mask() -> None:
+    for length, keys in ((150, 150), (70, 200), (130, 65), (3, 3)):
+        arrays = [RNG.standard_normal((2, 3, n, 8)) for n in (length, keys, keys)]
+        dy = Tensor(RNG.standard_normal((2, 3, length, 8)))
+        mask = Tensor(np.tri(length, keys, dtype=np.bool_))
+        results = []
+        for options in ({"is_causal": True}, {"attn_mask": mask}):
+            q, k, v = (Tensor(array, requires_grad=True) for array in arrays)
+            y = F.scaled_dot_product_attention(q, k, v, **options)
+            y.backward(dy)
+            gradients = [x.grad.array for x in (q, k, v) if x.grad is not None]
+            results.append([y.detach().array, *gradients])
+        for tiled, whole in zip(*results, strict=True):
+            np.testing.assert_allclose(tiled, whole, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
+def test_attention_does_not_overflow_whatever_the_scores(size: float) -> None:
+    q, k, v = (RNG.standard_normal((2, 70, 16)) for _ in range(3))
+    results = []
+    for dtype in (np.float32, np.float64):
+        a, b, c = (Tensor((x * s).astype(dtype)) for x, s in ((q, size), (k, 1.0), (v, 1.0)))
+        results.append(F.scaled_dot_product_attention(a, b, c, is_causal=True).array)
+    np.testing.assert_allclose(*results, 1e-3, 1e-4 * max(size / 10, 1))

@@ -1,16 +1,28 @@
-"""Scaled dot-product attention as one operation (Vaswani et al., arXiv:1706.03762)."""
+"""Scaled dot-product attention as one operation (Vaswani et al., arXiv:1706.03762).
+
+Causal attention is computed in tiles, of some queries and the keys they may look at: nearly half of
+the scores are never touched. Heads may be strided views of one projection, as products of matrices
+read them fast on the left; what stands on the right is made dense first.
+"""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.broadcast import unbroadcast
 from ddp.autograd.ops.dropout import masked
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
+
+TILE = 64  # queries
 
 
 def attention(
@@ -19,75 +31,161 @@ def attention(
     value: Tensor,
     bias: Tensor | None,
     allowed: Array | None,
+    is_causal: bool,
     scale: float,
     dropout_p: float,
 ) -> Tensor:
     """softmax(query @ keyᵀ · scale + bias) @ value, stack by stack.
 
     query: (..., L, E), key: (..., S, E), value: (..., S, Ev), `bias` and the bools `allowed`
-    broadcast to (..., L, S) → (..., L, Ev). A query that may look nowhere gets zeros. Dropout
-    takes its mask of the weights from the generator in use.
+    broadcast to (..., L, S) → (..., L, Ev). `is_causal` lets query i look at keys 0 … i. A query
+    that may look nowhere gets zeros. Dropout takes its mask of the weights from the generator in
+    use.
     """
-    scores = np.matmul(query.array * query.dtype.type(scale), key.array.swapaxes(-1, -2))
-    if bias is not None:
-        scores = scores + bias.array
+    added = None if bias is None else bias.array
     if allowed is not None:
-        scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
-    weights = dropped = safe_softmax(scores)
+        added = np.where(allowed, 0, -np.inf).astype(query.dtype)
+    operands = (query.array, key.array, value.array)
+    q, k, v = stacked(*operands) if added is None else stacked(*operands, added)[:3]
+    q, k_t, v = times(q, scale), k.swapaxes(-1, -2), np.ascontiguousarray(v)
+    shape = (*q.shape[:-1], k.shape[-2])
+    y = np.empty_like(query.array, shape=(*q.shape[:-1], v.shape[-1]))  # keeps the order of axes
     mask = None
     if dropout_p > 0:
-        mask = current_generator().bernoulli(weights.shape, 1.0 - dropout_p)
-        dropped = masked(weights, mask, 1.0 / (1.0 - dropout_p))
-    output = wrap(np.matmul(dropped, value.array))
+        mask = current_generator().bernoulli(shape, 1.0 - dropout_p)
+    weights = []
+    for rows, keys in tiles(shape, is_causal):
+        scores = product(q[..., rows, :], k_t[..., keys])
+        if added is not None:
+            scores += np.broadcast_to(added, shape)[..., rows, keys]
+        p = softmax(scores, rows.start if is_causal else None)
+        weights.append(p)
+        np.matmul(dropped(p, mask, rows, keys, dropout_p), v[..., keys, :], out=y[..., rows, :])
+    output = wrap(y)
     inputs = (query, key, value) if bias is None else (query, key, value, bias)
     if node := ScaledDotProductFlashAttentionForCpuBackward0.record(output, *inputs):
-        node.scale, node.dropout_p = scale, dropout_p
-        node.bias_shape = () if bias is None else bias.shape
-        node.save(query, key, value, weights, mask)
+        node.scale, node.dropout_p, node.is_causal = scale, dropout_p, is_causal
+        node.bias_shape = None if bias is None else bias.shape
+        node.save(query, key, value, output, mask, *weights)
     return output
 
 
-def safe_softmax(scores: Array) -> Array:
-    """Softmax along the last axis, in place; zeros for a row of nothing but -inf."""
-    highest = scores.max(-1, keepdims=True, initial=-np.inf)
-    np.copyto(highest, 0, where=np.isneginf(highest))
-    scores -= highest
+def stacked(*operands: Array) -> list[Array]:
+    """Operands in one stack of matrices, by broadcasting."""
+    stacks = {x.shape[:-2] for x in operands}
+    if len(stacks) == 1:
+        return list(operands)
+    stack = np.broadcast_shapes(*stacks)
+    return [np.broadcast_to(x, stack + x.shape[-2:]) for x in operands]
+
+
+def times(x: Array, factor: float) -> Array:
+    """x · factor, dense in C order."""
+    return np.multiply(x, factor, out=aligned_empty(x.shape, x.dtype))
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b, dense on aligned memory."""
+    shape = (*a.shape[:-1], b.shape[-1])
+    return np.matmul(a, b, out=aligned_empty(shape, a.dtype))
+
+
+def tiles(shape: Shape, is_causal: bool) -> Iterator[tuple[slice, slice]]:
+    """Which queries are computed at a time, and the keys they have to do with."""
+    queries, keys = shape[-2:]
+    step = TILE if is_causal else max(queries, 1)
+    for start in range(0, queries, step):
+        stop = min(start + step, queries)
+        yield slice(start, stop), slice(0, min(stop, keys) if is_causal else keys)
+
+
+def softmax(scores: Array, first_query: int | None) -> Array:
+    """Softmax along the last axis, in place; zeros for a row of nothing but -inf.
+
+    With `first_query`, the queries are that one and those after it, and none looks ahead. Where
+    exp(score) can neither overflow nor vanish, the largest of each row need not be found.
+    """
+    limit = 60 if scores.dtype.itemsize >= 4 else 7  # of 88 in float32, 11 in float16
+    is_small = scores.size and scores.max() < limit and scores.min() > -limit
+    if first_query is not None:
+        hide_future(scores[..., first_query:])
+    if not is_small:
+        highest = scores.max(-1, keepdims=True, initial=-np.inf)
+        np.copyto(highest, 0, where=np.isneginf(highest))
+        scores -= highest
     np.exp(scores, out=scores)
-    total = scores.sum(-1, keepdims=True)
-    np.copyto(total, 1, where=total == 0)
+    total = scores @ np.ones((scores.shape[-1], 1), scores.dtype)
+    if not is_small:
+        np.copyto(total, 1, where=total == 0)
     scores /= total
     return scores
+
+
+def hide_future(scores: Array) -> None:
+    """-inf where a key comes after its query; the first of both are the same."""
+    scores += future(*scores.shape[-2:], scores.dtype)
+
+
+@functools.lru_cache
+def future(queries: int, keys: int, dtype: np.dtype[Any]) -> Array:
+    """What is added to the scores of a tile on the diagonal."""
+    return np.triu(np.full((queries, keys), -np.inf, dtype), 1)
+
+
+def dropped(x: Array, mask: Array | None, rows: slice, keys: slice, dropout_p: float) -> Array:
+    """Dropout of one tile; `mask` is that of all weights, if there is dropout."""
+    return x if mask is None else masked(x, mask[..., rows, keys], 1.0 / (1.0 - dropout_p))
 
 
 class ScaledDotProductFlashAttentionForCpuBackward0(Node):
     """Y = D(P) @ V with P = softmax(scale · Q @ Kᵀ + B) and D dropout.
 
     dV = D(P)ᵀ @ dY, dP = D(dY @ Vᵀ), dS = P · (dP - Σ P · dP per row), dB = dS,
-    dQ = scale · dS @ K, dK = scale · dSᵀ @ Q; each summed over what was broadcast.
+    dQ = scale · dS @ K, dK = scale · dSᵀ @ Q; each summed over what was broadcast. The sums are
+    those of shorter rows: Σ P · dP = Σ dY · Y.
     """
 
-    __slots__ = ("bias_shape", "dropout_p", "scale")
+    __slots__ = ("bias_shape", "dropout_p", "is_causal", "scale")
 
     scale: float
     dropout_p: float
-    bias_shape: Shape
+    is_causal: bool
+    bias_shape: Shape | None
 
     def backward(self, dy: Array) -> Gradients:
-        q, k, v, weights, mask = self.saved
-        dv = None
-        if self.needs(2):
-            dropped = self._dropped(weights, mask)
-            dv = unbroadcast(np.matmul(dropped.swapaxes(-1, -2), dy), v.shape)
-        if not any(self.needs(i) for i in range(len(self.next_functions)) if i != 2):
-            return (None, None, dv, None)[: len(self.next_functions)]
-        ds = self._dropped(np.matmul(dy, v.swapaxes(-1, -2)), mask)
-        ds *= weights
-        ds -= weights * ds.sum(-1, keepdims=True)
-        db = unbroadcast(ds, self.bias_shape) if self.needs(-1) else None
-        ds *= self.scale
-        dq = unbroadcast(np.matmul(ds, k), q.shape) if self.needs(0) else None
-        dk = unbroadcast(np.matmul(ds.swapaxes(-1, -2), q), k.shape) if self.needs(1) else None
-        return (dq, dk, dv, db)[: len(self.next_functions)]
+        query, key, value, y, mask, *weights = self.saved
+        q, k, v, _ = stacked(query, key, value, y)
+        q, k, v_t = times(q, self.scale), times(k, self.scale), v.swapaxes(-1, -2)
+        dy = np.ascontiguousarray(dy)
+        sums = np.vecdot(dy, y)[..., np.newaxis]
+        shape = (*q.shape[:-1], k.shape[-2])
+        dq = np.empty_like(query, shape=q.shape)
+        dk, dv = np.empty_like(key, shape=k.shape), np.empty_like(value, shape=v.shape)
+        db = None if self.bias_shape is None else np.zeros(shape, dy.dtype)
+        seen = 0  # keys that have a gradient: the last tile has the most of them and comes first
+        parts = list(zip(tiles(shape, self.is_causal), weights, strict=True))
+        for (rows, keys), p in reversed(parts):
+            g = dy[..., rows, :]
+            d = dropped(p, mask, rows, keys, self.dropout_p)
+            ds = dropped(product(g, v_t[..., keys]), mask, rows, keys, self.dropout_p)
+            ds -= sums[..., rows, :]
+            ds *= p
+            if db is not None:
+                db[..., rows, keys] = ds
+            np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
+            add_product(dk[..., keys, :], ds.swapaxes(-1, -2), q[..., rows, :], seen > 0)
+            add_product(dv[..., keys, :], d.swapaxes(-1, -2), g, seen > 0)
+            seen = max(seen, keys.stop)
+        dk[..., seen:, :] = 0
+        dv[..., seen:, :] = 0
+        shapes = (query.shape, key.shape, value.shape, self.bias_shape)
+        gradients = zip((dq, dk, dv, db), shapes, strict=True)
+        return tuple([unbroadcast(dx, of) for dx, of in gradients if dx is not None])
 
-    def _dropped(self, x: Array, mask: Array | None) -> Array:
-        return x if mask is None else masked(x, mask, 1.0 / (1.0 - self.dropout_p))
+
+def add_product(total: Array, a: Array, b: Array, has_value: bool) -> None:
+    """total += a @ b, or = if it has no value yet."""
+    if has_value:
+        total += product(a, b)
+    else:
+        np.matmul(a, b, out=total)

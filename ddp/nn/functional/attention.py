@@ -36,14 +36,12 @@ def scaled_dot_product_attention(
     if enable_gqa:
         return _grouped(query, key, value, attn_mask, dropout_p, is_causal, scale)
     bias = allowed = None
-    if is_causal:
-        allowed = np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_)
-    elif attn_mask is not None and attn_mask.dtype == np.bool_:
+    if attn_mask is not None and attn_mask.dtype == np.bool_:
         allowed = attn_mask.array
     elif attn_mask is not None:
         bias = attn_mask.to(query.dtype)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    return attention_op.attention(query, key, value, bias, allowed, scale, dropout_p)
+    return attention_op.attention(query, key, value, bias, allowed, is_causal, scale, dropout_p)
 
 
 def _check_operands(query: Tensor, key: Tensor, value: Tensor) -> None:
