@@ -2,7 +2,8 @@
 
 A fused node keeps what its first gradient needs, in arrays of its own making: differences,
 probabilities, centred rows. Here each gets its place in the graph back, by the rule it was made
-with, and the gradient is written once more in operations that are recorded.
+with, and the gradient is written once more in operations that are recorded. Those of convolutions
+and pooling stand in `fused_windows.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd.node import NO_EDGE, Array, Gradients, Node
+from ddp.autograd.node import Array, Node
 from ddp.autograd.ops import (
     arithmetic,
     elementwise,
@@ -24,12 +25,9 @@ from ddp.autograd.ops import (
     shape,
     softmax,
 )
-from ddp.autograd.ops.conv import ConvolutionBackward0, conv2d
-from ddp.autograd.ops.conv_variants import Convolution1DBackward0
+from ddp.autograd.ops.embedding import EmbeddingBackward0
 from ddp.autograd.ops.layout import from_rows
 from ddp.autograd.ops.linear import AddmmBackward0
-from ddp.autograd.ops.max_pool import MaxPool2DWithIndicesBackward0
-from ddp.autograd.ops.pool import AvgPool2DBackward0, avg_pool2d
 from ddp.autograd.saved import placed, saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -143,131 +141,11 @@ def of_batch_norm(node: norm.NativeBatchNormBackward0, dy: Tensor) -> Tensors:
     return tuple(gradients[: len(node.next_functions)])
 
 
-def of_convolution(node: ConvolutionBackward0, dy: Tensor) -> Tensors:
-    x, w = node.saved
-    dx = dw = None
-    if w is not None:
-        dx = input_gradient(dy, of_input(node, w, 1), node)
-    if x is not None:
-        dw = weight_gradient(dy, of_input(node, x, 0), node)
-    if len(node.next_functions) == 2:
-        return dx, dw
-    return dx, dw, reduce.sum(dy, (0, 2, 3)) if node.needs(2) else None
-
-
-class _OnTensors(Node):
-    """The gradient of an operation as an operation, whose own gradient is written on tensors."""
-
-    __slots__ = ()
-
-    def backward(self, dy: Array) -> Gradients:
-        formula = next(FORMULAS[base] for base in type(self).__mro__ if base in FORMULAS)
-        gradients = formula(self, wrap(dy))
-        return tuple([None if dx is None else dx.array for dx in gradients])
-
-
-class ConvolutionInputBackward0(_OnTensors):
-    """y = dX of (dY, W), a convolution again."""
-
-    __slots__ = ("convolution",)
-
-    convolution: ConvolutionBackward0  # whose windows and groups it has
-
-
-class ConvolutionWeightBackward0(_OnTensors):
-    """y = dW of (dY, X), a convolution again."""
-
-    __slots__ = ("convolution",)
-
-    convolution: ConvolutionBackward0
-
-
-def input_gradient(dy: Tensor, w: Tensor, convolution: ConvolutionBackward0) -> Tensor:
-    """What a convolution's gradient is with respect to its input."""
-    dx = _twin(convolution, 0, None, w.array).backward(dy.array)[0]
-    y = wrap(dx)
-    if node := ConvolutionInputBackward0.record(y, dy, w):
-        node.convolution = convolution
-        node.save(dy, w)
-    return y
-
-
-def weight_gradient(dy: Tensor, x: Tensor, convolution: ConvolutionBackward0) -> Tensor:
-    """What a convolution's gradient is with respect to its weight."""
-    dw = _twin(convolution, 1, x.array, None).backward(dy.array)[1]
-    y = wrap(dw)
-    if node := ConvolutionWeightBackward0.record(y, dy, x):
-        node.convolution = convolution
-        node.save(dy, x)
-    return y
-
-
-def _twin(
-    like: ConvolutionBackward0, wanted: int, x: Array | None, w: Array | None
-) -> ConvolutionBackward0:
-    """A node of the same convolution over other arrays, of which one gradient is wanted."""
-    edges = [NO_EDGE, NO_EDGE]
-    edges[wanted] = (like, 0)
-    twin = ConvolutionBackward0(tuple(edges))
-    twin.window, twin.groups = like.window, like.groups
-    twin._saved = (x, w)
-    return twin
-
-
-def _of_input_gradient(node: ConvolutionInputBackward0, g: Tensor) -> Tensors:
-    like, (dy, w) = node.convolution, node.saved
-    back = conv2d(g, of_input(node, w, 1), None, like.window, like.groups)
-    dw = weight_gradient(of_input(node, dy, 0), g, like)
-    return (back if node.needs(0) else None), (dw if node.needs(1) else None)
-
-
-def _of_weight_gradient(node: ConvolutionWeightBackward0, g: Tensor) -> Tensors:
-    like, (dy, x) = node.convolution, node.saved
-    back = conv2d(of_input(node, x, 1), g, None, like.window, like.groups)
-    dx = input_gradient(of_input(node, dy, 0), g, like)
-    return (back if node.needs(0) else None), (dx if node.needs(1) else None)
-
-
-def of_average_pool(node: AvgPool2DBackward0, dy: Tensor) -> Tensors:
-    (array,) = node.backward(dy.array)
-    dx = wrap(array)
-    if recorded := AvgPool2DInputBackward0.record(dx, dy):
-        recorded.pool = node
-    return (dx,)
-
-
-class AvgPool2DInputBackward0(_OnTensors):
-    """y = dX of an average pool; dY is the average pool of y's gradient."""
-
-    __slots__ = ("pool",)
-
-    pool: AvgPool2DBackward0
-
-
-def _of_average_pool_input(node: AvgPool2DInputBackward0, g: Tensor) -> Tensors:
-    return (avg_pool2d(g, node.pool.window, node.pool.divisor),)
-
-
-def of_max_pool(node: MaxPool2DWithIndicesBackward0, dy: Tensor) -> Tensors:
-    """The gradient of each window is put where its (first) maximum is."""
-    _, places = node.saved
-    window = node.window
-    last = window.kernel[0] * window.kernel[1] - 1
-    rows, columns = np.divmod(last - places.astype(np.int64), window.kernel[1])
-    rows, columns = rows * window.dilation[0], columns * window.dilation[1]
-    grid: Any = np.indices(places.shape, sparse=True)
-    image, i, j, channel = grid
-    where = (image, rows + i * window.stride[0], columns + j * window.stride[1], channel)
-    scattered = index.scatter(
-        shape.permute(dy, 0, 2, 3, 1), where, (len(places), *window.padded, places.shape[3])
-    )
-    (top, _), (left, _) = window.padding
-    inside = scattered[:, top : top + window.input[0], left : left + window.input[1]]
-    return (shape.permute(inside, 0, 3, 1, 2),)
-
-
-def _refused(node: Node, dy: Tensor) -> Tensors:
-    raise NotImplementedError(f"create_graph=True is not supported through {node.name()}")
+def of_embedding(node: EmbeddingBackward0, dy: Tensor) -> Tensors:
+    (indices,) = node.saved
+    if node.padding_idx >= 0:
+        dy = dy * wrap((indices != node.padding_idx)[..., np.newaxis].astype(dy.dtype))
+    return (index.scatter(dy, (indices,), node.shape),)
 
 
 FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
@@ -278,11 +156,5 @@ FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
     loss.NllLossBackward0: of_cross_entropy,
     loss.NllLossOfLogProbabilitiesBackward0: of_nll_loss,
     norm.NativeBatchNormBackward0: of_batch_norm,
-    AvgPool2DBackward0: of_average_pool,
-    AvgPool2DInputBackward0: _of_average_pool_input,
-    MaxPool2DWithIndicesBackward0: of_max_pool,
-    ConvolutionBackward0: of_convolution,
-    Convolution1DBackward0: _refused,
-    ConvolutionInputBackward0: _of_input_gradient,
-    ConvolutionWeightBackward0: _of_weight_gradient,
+    EmbeddingBackward0: of_embedding,
 }

@@ -1,7 +1,8 @@
 """Gradients whose computation is recorded: what `create_graph=True` asks of each node.
 
 A node's formula is run on `Traced` arrays (`traced.py`), or, where its NumPy lines could not be
-recorded, replaced by the formula on tensors that stands here.
+recorded, replaced by the formula on tensors that stands here or in `fused.py`, or by the way back
+through the operation composed once more (`compositions.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ddp.autograd import fused
+from ddp.autograd import fused, fused_windows
+from ddp.autograd.compositions import COMPOSITIONS, Outputs
 from ddp.autograd.dtypes import is_floating
 from ddp.autograd.function import FunctionCtx
-from ddp.autograd.node import Array, Node
+from ddp.autograd.node import Array, Edge, Node, edge
 from ddp.autograd.ops import index, inplace, moments, reduce, select, shape
 from ddp.autograd.saved import saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
@@ -103,8 +105,43 @@ def _of_window_write(node: WriteWindow, dy: Tensor) -> Tensors:
     return (dy * wrap(keep) if node.needs(0) else None), index.getitem(dy, positions)
 
 
+def _back_through(compose: Callable[..., Outputs]) -> Callable[..., Tensors]:
+    """The formula of a node whose outputs `compose` makes once more of smaller operations."""
+
+    def formula(node: Node, *dys: Tensor | None) -> Tensors:
+        start = Node(())._number
+        outputs = compose(node, dys[0])
+        outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+        arrived: dict[Edge, Tensor] = {}  # where the composition's inputs come from
+        waiting: dict[Node, dict[int, Tensor]] = {}  # its own nodes
+
+        def send(dx: Tensor | None, target: Edge) -> None:
+            if dx is None or target[0] is None:
+                return
+            own = target[0]._number > start
+            sums: Any = waiting.setdefault(target[0], {}) if own else arrived
+            key = target[1] if own else target
+            sums[key] = sums[key] + dx if key in sums else dx
+
+        for y, dy in zip(outputs, dys, strict=True):
+            send(dy, edge(y))
+        while waiting:
+            latest = max(waiting, key=lambda n: n._number)
+            found = waiting.pop(latest)
+            dzs = [found.get(i) for i in range(latest._num_outputs)]
+            for target, dx in zip(
+                latest.next_functions, recorded_gradients(latest, dzs), strict=True
+            ):
+                send(dx, target)
+        return tuple([arrived.pop(target, None) for target in node.next_functions])
+
+    return formula
+
+
 FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
     **fused.FORMULAS,
+    **fused_windows.FORMULAS,
+    **{kind: _back_through(compose) for kind, compose in COMPOSITIONS.items()},
     FunctionCtx: FunctionCtx._backward_of_tensors,
     index.SelectBackward0: _of_index,
     reduce.MaxBackward0: _of_extreme_along,

@@ -11,6 +11,8 @@ import pytest
 import ddp
 import ddp.nn.functional as F
 from ddp.autograd.gradcheck import gradgradcheck
+from ddp.autograd.ops import recurrent
+from ddp.autograd.random import use_generator
 from ddp.autograd.tensor import Tensor
 
 CLASSES = [1, 0, 2, 2]
@@ -19,6 +21,11 @@ IMAGE = (2, 4, 5, 5)
 
 def _target(*shape: int) -> Any:
     return ddp.tensor(np.arange(int(np.prod(shape))).reshape(shape) % 3)
+
+
+def _dropped_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    with use_generator(ddp.Generator(1)):
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=0.4)
 
 
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
@@ -79,6 +86,93 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
     ),
     "leaky relu": (((3, 4),), lambda x: F.leaky_relu(x - 1, 0.1) ** 2),
     "average pooling": ((IMAGE,), lambda x: F.avg_pool2d(x, 2) ** 2),
+    "average pooling to a size": ((IMAGE,), lambda x: F.adaptive_avg_pool2d(x, (2, 3)) ** 2),
+    "maxima to a size": ((IMAGE,), lambda x: F.adaptive_max_pool2d(x, (2, 3)) ** 2),
+    "interpolation": (
+        (IMAGE,),
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear") ** 2,
+    ),
+    "pixels and channels": ((IMAGE,), lambda x: F.pixel_shuffle(x, 2) ** 2),
+    "padding": ((IMAGE,), lambda x: F.pad(x, (1, 2, 0, 1), "reflect") ** 2),
+    "convolution along one axis": (
+        ((2, 4, 5), (4, 2, 3), (4,)),
+        lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=1, groups=2),
+    ),
+    "transposed convolution": (
+        (IMAGE, (4, 2, 3, 3), (4,)),
+        lambda x, w, b: F.conv_transpose2d(x, w, b, 2, 1, 1, 2),
+    ),
+    "transposed convolution along one axis": (
+        ((2, 4, 5), (4, 2, 3)),
+        lambda x, w: F.conv_transpose1d(x, w, None, 2),
+    ),
+    "layer norm": (
+        ((4, 2, 3), (2, 3), (2, 3)),
+        lambda x, w, b: F.layer_norm(x, (2, 3), w, b),
+    ),
+    "layer norm plain": (((4, 5),), lambda x: F.layer_norm(x, (5,))),
+    "group norm": ((IMAGE, (4,), (4,)), lambda x, w, b: F.group_norm(x, 2, w, b)),
+    "instance norm": ((IMAGE, (4,), (4,)), lambda x, w, b: F.instance_norm(x, None, None, w, b)),
+    "rms norm": (((4, 5), (5,)), lambda x, w: F.rms_norm(x, (5,), w)),
+    "gelu": (((3, 4),), lambda x: F.gelu(x - 1)),
+    "gelu by tanh": (((3, 4),), lambda x: F.gelu(x - 1, "tanh")),
+    "silu": (((3, 4),), lambda x: F.silu(x - 1)),
+    "mish": (((3, 4),), lambda x: F.mish(x - 1)),
+    "elu": (((3, 4),), lambda x: F.elu(x - 1)),
+    "celu": (((3, 4),), lambda x: F.celu(x - 1, 0.7)),
+    "selu": (((3, 4),), lambda x: F.selu(x - 1)),
+    "softplus": (((3, 4),), lambda x: F.softplus(x - 1, 3.0, 1.0)),
+    "log sigmoid": (((3, 4),), lambda x: F.logsigmoid(x - 1)),
+    "hardtanh": (((3, 4),), lambda x: F.hardtanh(x - 1, -0.3, 0.4) ** 2),
+    "hardsigmoid": (((3, 4),), lambda x: F.hardsigmoid(x) ** 2),
+    "hardswish": (((3, 4),), lambda x: F.hardswish(x - 1)),
+    "prelu": (((3, 4), (4,)), lambda x, w: F.prelu(x - 1, w)),
+    "prelu of one slope": (((3, 4), (1,)), lambda x, w: F.prelu(x - 1, w) ** 2),
+    "softshrink": (((3, 4),), lambda x: F.softshrink(x - 1) ** 2),
+    "smooth l1": (((3, 4), (3, 4)), lambda x, t: F.smooth_l1_loss(x, t, beta=0.3)),
+    "huber": (
+        ((3, 4), (3, 4)),
+        lambda x, t: F.huber_loss(x, t, reduction="none", delta=0.3),
+    ),
+    "cross entropy of probabilities": (
+        ((3, 4), (3, 4)),
+        lambda x, t: F.binary_cross_entropy(x / 2, t / 2),
+    ),
+    "divergence": (((3, 4), (3, 4)), lambda x, t: F.kl_div(x, t, reduction="sum")),
+    "embedding": (
+        ((5, 3),),
+        lambda w: F.embedding(ddp.tensor([[1, 0], [3, 1]]), w, padding_idx=3) ** 2,
+    ),
+    "attention": (
+        ((2, 3, 4), (2, 5, 4), (2, 5, 2), (3, 5)),
+        F.scaled_dot_product_attention,
+    ),
+    "causal attention": (
+        ((2, 3, 4), (2, 3, 4), (2, 3, 2)),
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+    ),
+    "attention to itself": (((3, 4),), lambda x: F.scaled_dot_product_attention(x, x, x)),
+    "attention with dropout": (((2, 3, 4), (2, 5, 4), (2, 5, 2)), _dropped_attention),
+    "rnn": (
+        ((3, 2, 2), (2, 3), (3, 2), (3, 3), (3,), (3,)),
+        lambda x, h, w, u, a, b: recurrent.rnn(x, h, w, u, (a, b), "tanh"),
+    ),
+    "rnn with relu": (
+        ((3, 2, 2), (2, 3), (3, 2), (3, 3)),
+        lambda x, h, w, u: recurrent.rnn(x, h, w, u, None, "relu") ** 2,
+    ),
+    "gru": (
+        ((3, 2, 2), (2, 2), (6, 2), (6, 2), (6,), (6,)),
+        lambda x, h, w, u, a, b: recurrent.gru(x - 1, h, w - 1, u - 1, (a, b)),
+    ),
+    "lstm": (
+        ((3, 2, 2), (2, 2), (2, 2), (8, 2), (8, 2), (8,), (8,)),
+        lambda x, h, c, w, u, a, b: recurrent.lstm(x - 1, h, c, w - 1, u - 1, (a, b)),
+    ),
+    "lstm with a projection": (
+        ((3, 2, 2), (2, 1), (2, 2), (8, 2), (8, 1), (1, 2)),
+        lambda x, h, c, w, u, r: recurrent.lstm(x - 1, h, c, w - 1, u - 1, None, r),
+    ),
 }
 
 

@@ -60,6 +60,7 @@ class PreluKernelBackward0(Node):
     """dx = dy where x > 0, else w · dy;  dw = Σ dy · min(x, 0)."""
 
     __slots__ = ()
+    saves = Saves(self=0, weight=1)
 
     def backward(self, dy: Array) -> Gradients:
         x, weight = self.saved
@@ -70,7 +71,7 @@ class PreluKernelBackward0(Node):
         if self.needs(1):
             slopes = dy * np.minimum(x, 0)
             axes = (0, *range(2, x.ndim)) if weight.size > 1 else None
-            dw = np.asarray(slopes.sum(axes)).reshape(weight.shape)
+            dw = slopes.sum(axes).reshape(weight.shape)
         return dx, dw
 
 
@@ -99,6 +100,7 @@ class EluBackward0(Node):
     """dx = s · dy where x > 0, else s · a · k · exp(k · x) · dy."""
 
     __slots__ = ("alpha", "input_scale", "scale")
+    saves = Saves(self=0)
 
     alpha: float
     scale: float
@@ -159,6 +161,7 @@ class SoftplusBackward0(Node):
     """dx = dy · sigmoid(β · x); dy where β · x > threshold."""
 
     __slots__ = ("beta", "threshold")
+    saves = Saves(self=0)
 
     beta: float
     threshold: float
@@ -167,7 +170,9 @@ class SoftplusBackward0(Node):
         (x,) = self.saved
         z = x * x.dtype.type(self.beta)
         slope = logistic(z)
-        np.copyto(slope, 1, where=z > self.threshold)
+        linear = z > self.threshold
+        slope *= ~linear
+        slope += linear
         return (slope * dy,)
 
 
@@ -184,6 +189,7 @@ class LogSigmoidBackward0(Node):
     """dx = dy · sigmoid(-x)."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -229,6 +235,7 @@ class HardtanhBackward0(Node):
     """dx = dy where low < x < high, else 0: the edges too."""
 
     __slots__ = ("high", "low")
+    saves = Saves(self=0)
 
     low: float
     high: float
@@ -252,6 +259,7 @@ class HardsigmoidBackward0(Node):
     """dx = dy / 6 where -3 < x < 3, else 0."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
@@ -273,10 +281,11 @@ class HardswishBackward0(Node):
     """dx = dy · (x / 3 + 1/2) where -3 < x < 3, dy from 3 on, 0 up to -3."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
-        slope = np.clip(x, -3, 3)
+        slope = np.maximum(np.minimum(x, 3), -3)
         slope /= 3
         slope += 0.5
         slope *= np.abs(x) < 3

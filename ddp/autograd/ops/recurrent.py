@@ -74,7 +74,7 @@ def rnn(
     output = wrap(y)
     if node := RnnBackward0.record(output, x, h0, w_ih, w_hh, *(biases or ())):
         node.has_bias, node.nonlinearity = biases is not None, nonlinearity
-        node.save(x, h0, w_ih, w_hh, output)
+        node.save(x, h0, w_ih, w_hh, output, *(biases or ()))
     return output
 
 
@@ -86,7 +86,7 @@ class RnnBackward0(Recurrent):
     nonlinearity: str
 
     def backward(self, dy: Array) -> Gradients:
-        _, h0, _, w_hh, y = self.saved
+        _, h0, _, w_hh, y, *_ = self.saved
         da = (1 - y * y) if self.nonlinearity == "tanh" else (y > 0).astype(y.dtype)
         dh = np.zeros_like(h0, order="C")
         for t in range(len(y) - 1, -1, -1):
@@ -120,7 +120,7 @@ def gru(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases) -> Te
     output = wrap(y)
     if node := GruBackward0.record(output, x, h0, w_ih, w_hh, *(biases or ())):
         node.has_bias = biases is not None
-        node.save(x, h0, w_ih, w_hh, output, gates, candidates)
+        node.save(x, h0, w_ih, w_hh, output, gates, candidates, *(biases or ()))
     return output
 
 
@@ -139,7 +139,7 @@ class GruBackward0(Recurrent):
     __slots__ = ()
 
     def backward(self, dy: Array) -> Gradients:
-        _, h0, _, w_hh, y, gates, candidates = self.saved
+        _, h0, _, w_hh, y, gates, candidates, *_ = self.saved
         from_input, from_state = np.empty_like(gates), np.empty_like(gates)
         dh = np.zeros_like(h0, order="C")
         for t in range(len(y) - 1, -1, -1):
@@ -192,7 +192,7 @@ def lstm(
     inputs = (x, h0, c0, w_ih, w_hh, *(biases or ()), *(() if w_hr is None else (w_hr,)))
     if node := LstmBackward0.record_several((output, last_cell), *inputs):
         node.has_bias = biases is not None
-        node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c, w_hr)
+        node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c, w_hr, *(biases or ()))
     return output, last_cell
 
 
@@ -206,7 +206,7 @@ class LstmBackward0(Recurrent):
     __slots__ = ()
 
     def backward(self, dy: Array | None, dc: Array | None) -> Gradients:
-        _, h0, _, w_hh, y, gates, cells, tanh_c, w_hr = self.saved
+        _, h0, _, w_hh, y, gates, cells, tanh_c, w_hr, *_ = self.saved
         da = np.empty_like(gates)
         arrived = None if w_hr is None else np.empty_like(y)
         dh = np.zeros_like(h0, order="C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import quietly
 from ddp.autograd.ops.loss import reduce, spread
 from ddp.autograd.tensor import Tensor, wrap
@@ -89,6 +89,7 @@ class BinaryCrossEntropyBackward0(Node):
     """dx = dy · w · (x - t) / max(x · (1 - x), 1e-12), dt = dy · w · (log (1 - x) - log x)."""
 
     __slots__ = ("reduction",)
+    saves = Saves(self=0, target=1, weight=CONSTANT)
 
     reduction: str
 
@@ -120,6 +121,7 @@ class XlogyBackward0(Node):
     """dx = dy · (1 + log x)."""
 
     __slots__ = ()
+    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
