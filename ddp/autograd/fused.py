@@ -26,7 +26,6 @@ from ddp.autograd.ops import (
     softmax,
 )
 from ddp.autograd.ops.embedding import EmbeddingBackward0
-from ddp.autograd.ops.layout import from_rows
 from ddp.autograd.ops.linear import AddmmBackward0
 from ddp.autograd.saved import placed, saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
@@ -117,15 +116,14 @@ def _spread(dy: Tensor, row_weight: Array, node: Any) -> Tensor:
 
 
 def of_batch_norm(node: norm.NativeBatchNormBackward0, dy: Tensor) -> Tensors:
-    """The rows are kept less their mean, which is all the gradients depend on."""
-    centred, inverse_std, weight = node.saved
+    input, mean, inverse_std, weight = node.saved
     sizes = (1, dy.shape[1], *(1,) * (dy.ndim - 2))
     axes = (0, *range(2, dy.ndim))
     s = wrap(inverse_std.reshape(sizes))
     w = None if weight is None else of_input(node, weight, 1)
     c: Any = None
-    if centred is not None:
-        c = of_input(node, from_rows(centred, dy.shape), 0)
+    if input is not None:
+        c = of_input(node, input, 0) - wrap(mean.reshape(sizes))
     if node.uses_batch:
         c = c - reduce.mean(c, axes, True)
         variance = reduce.mean(c * c, axes, True)

@@ -1,17 +1,28 @@
 """Batch normalisation over all axes but the second.
 
-Statistics are taken on the dense matrix (samples · pixels, channels) that channels-last memory is
-already, so their bits depend on shapes and values only. The variance is that of the centred values
-(two passes): the one-pass formula cancels when the mean is large.
+Everything is done on the dense matrix (samples · pixels, channels) that channels-last memory is
+already, in blocks that stay in the L2 cache: once to add up, once to write. So the bits depend on
+shapes and values only.
+
+The variance is that of values less their mean, block by block; the blocks' means and squares are
+put together in float64 (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+computing sample variances", 1979). The formula with the mean of the squares would cancel where the
+mean is large.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.layout import as_rows, column_dots, column_sums, from_rows
+from ddp.autograd.ops.layout import as_rows, column_sums, from_rows
 from ddp.autograd.tensor import Tensor, wrap
+
+BLOCK = 1 << 16  # elements of a block: it and one of scratch are half a megabyte in float32
+WIDTH = 1 << 10  # elements up to which pixels are put side by side: NumPy likes long rows
 
 
 def batch_norm(
@@ -26,24 +37,17 @@ def batch_norm(
     `statistics` are the (mean, variance) to use in place of the batch's own. `weight` and `bias`
     are (C,) or None.
     """
-    rows = as_rows(input.array)
-    if statistics is None:
-        mean = column_sums(rows) / len(rows)
-        centred = rows - mean
-        variance = column_dots(centred, centred) / len(rows)
-    else:
-        mean, variance = statistics
-        centred = rows - mean
+    x = as_rows(input.array)
+    mean, variance = moments(x) if statistics is None else statistics
     inverse_std = 1.0 / np.sqrt(variance + eps)
-    y = centred * (inverse_std if weight is None else inverse_std * weight.array)
-    if bias is not None:
-        y += bias.array
+    scale = inverse_std if weight is None else inverse_std * weight.array
+    y = normalised(x, mean, scale, None if bias is None else bias.array)
     output = wrap(from_rows(y, input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeBatchNormBackward0.record(output, *inputs):
         node.uses_batch = statistics is None
-        needs_centred = node.uses_batch or (weight is not None and weight.requires_grad)
-        node.save(centred if needs_centred else None, inverse_std, weight)
+        needs_input = node.uses_batch or (weight is not None and weight.requires_grad)
+        node.save(input if needs_input else None, mean, inverse_std, weight)
     return output, mean, variance
 
 
@@ -56,24 +60,126 @@ class NativeBatchNormBackward0(Node):
     """
 
     __slots__ = ("uses_batch",)
+    gives_new_arrays = True
 
     uses_batch: bool
 
     def backward(self, dy: Array) -> Gradients:
-        centred, inverse_std, w = self.saved
+        input, mean, inverse_std, w = self.saved
         rows = as_rows(dy)
-        db = column_sums(rows)
-        dw = None
-        if centred is not None:
-            dw = column_dots(rows, centred) * inverse_std
         scale = inverse_std if w is None else inverse_std * w
-        dx = None
+        dx = dw = None
+        if input is None:
+            db = column_sums(rows)
+        else:
+            x = as_rows(input)
+            db, dots = gradient_sums(rows, x, mean)
+            dw = dots * inverse_std
         if self.needs(0):
-            dx = rows * scale
             if self.uses_batch:
                 m = len(rows)
-                dx -= centred * (scale * inverse_std * dw / m)
-                dx -= scale * db / m
+                factors = (scale, -scale * inverse_std * dw / m, -scale * db / m)
+                dx = combination(rows, x, mean, factors)
+            else:
+                dx = rows * scale
             dx = from_rows(dx, dy.shape)
         gradients = (dx, db) if w is None else (dx, dw, db)
-        return gradients[: len(self.next_functions)]
+        return gradients[: len(self.edges)]
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of the columns of (M, C)."""
+    wide, repeats, scratch = side_by_side(x)
+    sums, squares, counts = [], [], []
+    for rows in blocks(wide):
+        block = wide[rows]
+        count = len(block) * repeats
+        total = folded(np.ones(len(block), x.dtype) @ block, repeats)
+        mean = (total / count).astype(x.dtype)
+        centred = np.subtract(block, np.tile(mean, repeats), out=scratch[: len(block)])
+        sums.append(total)
+        squares.append(folded(np.einsum("mc,mc->c", centred, centred), repeats))
+        squares[-1] -= count * np.square(total / count - mean)  # as the mean was rounded
+        counts.append(count)
+    return put_together(np.array(sums), np.array(squares), np.array(counts)[:, None], x.dtype)
+
+
+def put_together(
+    sums: Array, squares: Array, counts: Array, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    """Mean and variance, from each block's sum, squares less its mean, and length."""
+    length = counts.sum()
+    mean = sums.sum(0) / length
+    apart = np.square(sums / counts - mean)
+    variance = (squares + counts * apart).sum(0) / length
+    return mean.astype(dtype), variance.astype(dtype)
+
+
+def normalised(x: Array, mean: Array, scale: Array, bias: Array | None) -> Array:
+    """(x - mean) * scale + bias of (M, C)."""
+    wide, repeats, _ = side_by_side(x)
+    mean, scale = np.tile(mean, repeats), np.tile(scale, repeats)
+    offset = None if bias is None else np.tile(bias, repeats)
+    y = np.empty_like(wide)
+    for rows in blocks(wide):
+        block = np.subtract(wide[rows], mean, out=y[rows])
+        block *= scale
+        if offset is not None:
+            block += offset
+    return y.reshape(x.shape)
+
+
+def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """The sums of the columns of dy and of dy * (x - mean), all (M, C)."""
+    wide, repeats, scratch = side_by_side(x)
+    wide_dy, mean = dy.reshape(wide.shape), np.tile(mean, repeats)
+    sums, dots = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for rows in blocks(wide):
+        block = wide_dy[rows]
+        centred = np.subtract(wide[rows], mean, out=scratch[: len(block)])
+        sums += folded(np.ones(len(block), dy.dtype) @ block, repeats)
+        dots += folded(np.einsum("mc,mc->c", block, centred), repeats)
+    return sums.astype(dy.dtype), dots.astype(dy.dtype)
+
+
+def combination(dy: Array, x: Array, mean: Array, factors: tuple[Array, Array, Array]) -> Array:
+    """dy * a + (x - mean) * b + c of (M, C), for the `factors` a, b, c per channel."""
+    wide, repeats, scratch = side_by_side(x)
+    wide_dy, mean = dy.reshape(wide.shape), np.tile(mean, repeats)
+    a, b, c = (np.tile(factor, repeats) for factor in factors)
+    dx = np.empty_like(wide)
+    for rows in blocks(wide):
+        block = np.multiply(wide_dy[rows], a, out=dx[rows])
+        centred = np.subtract(wide[rows], mean, out=scratch[: len(block)])
+        centred *= b
+        block += centred
+        block += c
+    return dx.reshape(x.shape)
+
+
+def side_by_side(x: Array) -> tuple[Array, int, Array]:
+    """(M, C) as (M / k, k · C), a view; k; and scratch memory for a block."""
+    count, channels = x.shape
+    repeats = 1
+    while count % (2 * repeats) == 0 and 2 * repeats * channels <= WIDTH:
+        repeats *= 2
+    wide = x.reshape(count // repeats, repeats * channels)
+    return wide, repeats, np.empty((min(len(wide), block_rows(wide)), wide.shape[1]), x.dtype)
+
+
+def blocks(wide: Array) -> Iterator[slice]:
+    """The rows of each block, all of the same number but the last."""
+    size = block_rows(wide)
+    for first in range(0, len(wide), size):
+        yield slice(first, first + size)
+
+
+def block_rows(wide: Array) -> int:
+    """How many rows make a block."""
+    return max(1, BLOCK // wide.shape[1])
+
+
+def folded(sums: Array, repeats: int) -> Array:
+    """The sums of pixels side by side, (k · C,), put together in float64: (C,)."""
+    total: Array = sums.reshape(repeats, -1).sum(0, dtype=np.float64)
+    return total
