@@ -18,7 +18,7 @@ from ddp.autograd.fused import made_by, of_input
 from ddp.autograd.node import Array, Node, edge
 from ddp.autograd.ops import arithmetic, layer_norm, recurrent, reduce, regression_loss, select
 from ddp.autograd.ops.activation import relu, sigmoid, tanh
-from ddp.autograd.ops.attention import ScaledDotProductFlashAttentionForCpuBackward0
+from ddp.autograd.ops.attention import ScaledDotProductFlashAttentionForCpuBackward0, tiles
 from ddp.autograd.ops.exponential import erf
 from ddp.autograd.ops.gelu import CUBIC, ROOT_2_OVER_PI, ROOT_HALF, GeluBackward0, GeluTanhBackward0
 from ddp.autograd.ops.join import split, stack
@@ -108,10 +108,13 @@ def _with_affine(node: Affine, n: Tensor, own: tuple[int, ...], along: tuple[int
 
 def attention(node: ScaledDotProductFlashAttentionForCpuBackward0, _: Any) -> Tensor:
     """The weights are as saved; only their gradient asks how they came about."""
-    *inputs, weights, mask = node.saved
-    q, k, v = (of_input(node, array, i) for i, array in enumerate(inputs))
+    query, key, value, _, mask, *parts = node.saved
+    q, k, v = (of_input(node, array, i) for i, array in enumerate((query, key, value)))
+    weights = np.zeros((*parts[0].shape[:-2], query.shape[-2], key.shape[-2]), query.dtype)
+    for (rows, keys), part in zip(tiles(weights.shape, node.is_causal), parts, strict=True):
+        weights[..., rows, keys] = part
     scores = matmul(q * node.scale, transpose(k, -1, -2))
-    if len(node.next_functions) > 3:
+    if node.bias_shape is not None:
         scores = scores + of_input(node, np.zeros(node.bias_shape, q.dtype), 3)
     origin = SoftmaxBackward0((edge(scores),))
     origin.axis, origin._saved = weights.ndim - 1, (weights,)
