@@ -214,7 +214,7 @@ def remainder(a: Operand, b: Operand) -> Tensor:
     """y = a - b · ⌊a / b⌋: the sign is b's, as Python's `%`."""
     a, b = operands(a, b)
     refuse_bools("remainder_cpu", a)
-    _refuse_division_by_zero(b)
+    refuse_division_by_zero(b)
     y = combine(_remainder, a, b)
     if node := RemainderBackward1.record(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
@@ -263,14 +263,14 @@ def floor_divide(a: Operand, b: Operand) -> Tensor:
     """y = ⌊a / b⌋, rounded down (7 // -2 is -4). It has no derivative."""
     a, b = operands(a, b)
     refuse_bools("div_floor_cpu", a)
-    _refuse_division_by_zero(b)
+    refuse_division_by_zero(b)
     y = combine(np.floor_divide, a, b)
     if node := NoDerivative.record(y, a, b):
         node.operation = "floor_divide"
     return y
 
 
-def _refuse_division_by_zero(divisor: Tensor) -> None:
+def refuse_division_by_zero(divisor: Tensor) -> None:
     if divisor.array.dtype.kind in "iu" and not divisor.array.all():
         raise RuntimeError("ZeroDivisionError: integers divided by 0")
 

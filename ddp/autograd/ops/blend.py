@@ -12,7 +12,17 @@ import numpy as np
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import arithmetic, rounding
-from ddp.autograd.ops.broadcast import Operand, combine, operands, require_tensors, to, unbroadcast
+from ddp.autograd.ops.arithmetic import refuse_division_by_zero
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    operands,
+    refuse_bools,
+    require_floats,
+    require_tensors,
+    to,
+    unbroadcast,
+)
 from ddp.autograd.ops.scatter import nonzero
 from ddp.autograd.ops.select import where as choose
 from ddp.autograd.tensor import Tensor
@@ -64,6 +74,7 @@ def lerp(start: Tensor, end: Tensor, weight: Operand) -> Tensor:
     """y = start + weight · (end - start), written from the nearer end, so that both are met."""
     if start.dtype != end.dtype:
         raise RuntimeError(f"expected dtype {start.dtype} for `end` but got dtype {end.dtype}")
+    require_floats("lerp_kernel_scalar", start)
     step = end - start
     if isinstance(weight, (bool, int, float)):
         if abs(weight) < 0.5:
@@ -75,6 +86,9 @@ def lerp(start: Tensor, end: Tensor, weight: Operand) -> Tensor:
 
 def addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
     """y = x + value · a · b."""
+    if not (x.is_floating_point() or a.is_floating_point() or b.is_floating_point()):
+        refuse_bools("addcmul_cpu_out", x)
+        value = int(value)
     return x + (a * b if value == 1 else value * a * b)
 
 
@@ -103,6 +117,8 @@ def div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Tensor:
             f"'{rounding_mode}'"
         )
     a, b = operands(a, b)
+    refuse_bools("div_trunc_cpu", a)
+    refuse_division_by_zero(b)
     return to(rounding.trunc(arithmetic.div(a, b)), a.dtype)
 
 

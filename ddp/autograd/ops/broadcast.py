@@ -12,6 +12,7 @@ from ddp.autograd.dtypes import (
     SCALAR_TENSOR,
     TENSOR,
     Dtype,
+    message_name,
     result_type,
     scalar_dtype,
 )
@@ -77,6 +78,14 @@ def refuse_bools(kernel: str, x: Tensor) -> None:
     """NotImplementedError in PyTorch's words where it has no kernel for bools."""
     if x.array.dtype.kind == "b":
         raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
+def require_floats(kernel: str, *tensors: Tensor) -> None:
+    """NotImplementedError in PyTorch's words where it computes with floating numbers only."""
+    for x in tensors:
+        if x.array.dtype.kind != "f":
+            name = message_name(x.array.dtype)
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{name}'")
 
 
 def _describe(x: Operand) -> tuple[Operand, Dtype, int]:

@@ -12,7 +12,14 @@ import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node, Saves
 from ddp.autograd.ops.arithmetic import mul
-from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, unbroadcast
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    operands,
+    quietly,
+    require_floats,
+    unbroadcast,
+)
 from ddp.autograd.ops.elementwise import log
 from ddp.autograd.ops.erf import erf as error_function
 from ddp.autograd.ops.pointwise import ArrayFunction, OfInput, OfOutput, pointwise
@@ -211,6 +218,7 @@ def xlogy(a: Operand, b: Operand) -> Tensor:
 def logaddexp(a: Tensor, b: Tensor) -> Tensor:
     """y = ln (eᵃ + eᵇ), without overflow; broadcast."""
     a, b = operands(a, b)
+    require_floats("logaddexp_cpu", a)
     y = combine(np.logaddexp, a, b)
     if node := LogaddexpBackward0.record(y, a, b):
         node.save(a, b)

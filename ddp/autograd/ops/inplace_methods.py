@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd.grad_mode import set_grad_enabled
 from ddp.autograd.ops import (
     activation,
     arithmetic,
@@ -127,12 +128,17 @@ def fill_diagonal_(x: Tensor, value: float) -> Tensor:
 
 
 def as_view_in_place(operation: Operation) -> Operation:
-    """The method that makes x itself the view `operation(x, …)`, over the same memory."""
+    """The method that makes x itself the view `operation(x, …)`, over the same memory.
+
+    It is recorded wherever x has a history, under `no_grad` too: gradients must fit what x becomes.
+    """
 
     @functools.wraps(operation)
     def method(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_and_see_whether_recorded(x)
-        return become_view(x, operation(x, *args, **kwargs))
+        with set_grad_enabled(x._edge is not None):
+            view = operation(x, *args, **kwargs)
+        return become_view(x, view)
 
     return method
 

@@ -101,6 +101,8 @@ def equal(a: Tensor, b: Tensor) -> bool:
 
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
     """Where an element is one of `test_elements`."""
+    if _array(elements).dtype.kind == "b":
+        raise RuntimeError("Unsupported input type encountered for isin(): Bool")
     return wrap(np.isin(_array(elements), _array(test_elements), invert=invert))
 
 

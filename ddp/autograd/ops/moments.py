@@ -132,6 +132,9 @@ def norm(x: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = False
 
 
 def _norm(x: Array, order: float, axes: tuple[int, ...], keepdim: bool) -> Array:
+    if x.dtype == np.float16:  # its squares soon overflow
+        wide = _norm(x.astype(np.float32), order, axes, keepdim)
+        return np.asarray(wide, np.float16)
     if order == 2:
         return np.sqrt(np.square(x).sum(axis=axes, keepdims=keepdim))
     if order == 0:

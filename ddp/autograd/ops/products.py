@@ -9,6 +9,7 @@ from typing import Any
 
 from ddp.autograd.dtypes import message_name
 from ddp.autograd.ops.arithmetic import add, mul
+from ddp.autograd.ops.broadcast import require_floats
 from ddp.autograd.ops.join import stack
 from ddp.autograd.ops.matmul import bmm, matmul, mm, mv
 from ddp.autograd.ops.reduce import as_axis
@@ -57,7 +58,7 @@ def baddbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 
 
 def addbmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta · x + alpha · Σᵢ a[i] @ b[i]."""
-    return _scaled_sum(x, total(bmm(a, b), 0), beta, alpha)
+    return _scaled_sum(x, total(bmm(a, b), 0, dtype=a.dtype), beta, alpha)
 
 
 def rmatmul(b: Tensor, a: Tensor) -> Tensor:
@@ -94,9 +95,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     b_free = [d for d in range(b.ndim) if d not in b_axes]
     for i, j in zip(a_axes, b_axes, strict=True):  # an axis of length 1 goes with any other
         if a.shape[i] == 1 != b.shape[j]:
-            b = total(b, j, keepdim=True)
+            b = total(b, j, keepdim=True, dtype=b.dtype)
         elif b.shape[j] == 1 != a.shape[i]:
-            a = total(a, i, keepdim=True)
+            a = total(a, i, keepdim=True, dtype=a.dtype)
     if [a.shape[d] for d in a_axes] != [b.shape[d] for d in b_axes]:
         raise RuntimeError(
             f"contracted dimensions need to match, but axes {a_axes} of {list(a.shape)} and "
@@ -177,6 +178,7 @@ def cdist(
     compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:
     """Distances (…, M, N) of the rows of a (…, M, K) and b (…, N, K), always by differences."""
+    require_floats("cdist", a, b)
     difference = a.unsqueeze(-2) - b.unsqueeze(-3)
     if p == 0:  # how many coordinates differ: flat, not without a gradient
         return total(sign(difference).abs(), -1)

@@ -277,9 +277,14 @@ def _place_of(argument: Any, x: Tensor, dim: int | None, keepdim: bool) -> Tenso
 
 def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether every element is true."""
-    return wrap(x.array.all(axis=as_axes(x, dim), keepdims=keepdim))
+    return wrap(_truth(x, x.array.all(axis=as_axes(x, dim), keepdims=keepdim)))
 
 
 def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Whether some element is true."""
-    return wrap(x.array.any(axis=as_axes(x, dim), keepdims=keepdim))
+    return wrap(_truth(x, x.array.any(axis=as_axes(x, dim), keepdims=keepdim)))
+
+
+def _truth(x: Tensor, answer: Any) -> Array:
+    """As bools, or as bytes for bytes, which were PyTorch's truth values once."""
+    return np.asarray(answer, np.uint8 if x.array.dtype == np.uint8 else np.bool_)

@@ -13,6 +13,7 @@ from ddp.autograd.ops.broadcast import (
     operands,
     quietly,
     refuse_bools,
+    require_floats,
     unbroadcast,
 )
 from ddp.autograd.ops.pointwise import Flat, flat
@@ -88,7 +89,7 @@ def signbit(x: Tensor) -> Tensor:
 @quietly
 def frac(x: Tensor) -> Tensor:
     """y = x - trunc x, with x's sign."""
-    refuse_bools("frac_cpu", x)
+    require_floats("frac_cpu", x)
     y = wrap(x.array - np.trunc(x.array))
     FracBackward0.record(y, x)
     return y

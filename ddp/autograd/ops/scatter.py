@@ -158,7 +158,9 @@ class IndexAddBackward0(ScatterAddBackward0):
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """x with the entries of `source` added to the entries `index` of the axis `dim`."""
-    scaled = source if alpha == 1 else mul(source, alpha)
+    _require_one_each("index_add_", source, dim, index)
+    _require_within(x, dim, index, RuntimeError if x.ndim > 1 else IndexError)
+    scaled = source if alpha == 1 else to(mul(source, alpha), source.dtype)
     if x.ndim == 0 and index.numel() != 1:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     where = _at_entries(x, dim, index)
@@ -171,8 +173,30 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
     return _add(IndexAddBackward0, x, where, _source(x, scaled, None))
 
 
+def _require_one_each(name: str, source: Tensor, dim: int, index: Tensor) -> None:
+    axis = as_axis(source, dim)
+    length = source.array.shape[axis] if source.array.ndim else 1
+    if index.array.size != length:
+        raise RuntimeError(
+            f"{name}(): Number of indices ({index.array.size}) should be equal to "
+            f"source.size(dim): ({length}), for dim: {axis}"
+        )
+
+
+def _require_within(x: Tensor, dim: int, index: Tensor, error: type[Exception]) -> None:
+    """Raise `error`, which PyTorch's operations choose each for itself: none counts backwards."""
+    axis = as_axis(x, dim)
+    length = x.array.shape[axis] if x.array.ndim else 1
+    beyond = index.array[(index.array < 0) | (index.array >= length)]
+    if beyond.size:
+        raise error(
+            f"index {beyond.flat[0]} is out of bounds for dimension {axis} with size {length}"
+        )
+
+
 def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of x with the entries of `source` in the place of the entries `index`."""
+    _require_within(x, dim, index, IndexError)
     return _write(IndexCopyBackward0, x, _at_entries(x, dim, index), _source(x, source, None))
 
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import Operand, combine, number_in, operands, to, unbroadcast
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    number_in,
+    operands,
+    refuse_bools,
+    to,
+    unbroadcast,
+)
 from ddp.autograd.tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
@@ -216,6 +224,7 @@ def _clamp_by_tensors(x: Tensor, min: Operand | None, max: Operand | None) -> Te
     for bound in (min, max):
         if bound is not None:
             x = operands(x, bound)[0]
+    refuse_bools("clamp_cpu", x)
     limits = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
     lowest, highest = (limits.min, limits.max) if limits else (-np.inf, np.inf)
     low = operands(lowest if min is None else min, x)[0]

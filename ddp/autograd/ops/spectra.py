@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -27,11 +28,21 @@ def factor(f: Any, *arrays: Array, **options: Any) -> Any:
 
 
 def require_square(name: str, x: Tensor) -> None:
-    """RuntimeError unless x holds square matrices."""
+    """RuntimeError unless x holds square matrices of floats."""
+    require_matrix_floats(name, x)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise RuntimeError(
             f"linalg.{name}: A must be batches of square matrices, but they are "
             f"{'x'.join(map(str, x.shape[-2:]))}"
+        )
+
+
+def require_matrix_floats(name: str, x: Tensor) -> None:
+    """NotImplementedError (a RuntimeError) unless x is float32 or float64."""
+    if x.array.dtype not in (np.float32, np.float64):
+        raise NotImplementedError(
+            f"linalg.{name}: Expected a floating point tensor of float32 or float64 as input. Got "
+            f"{message_name(x.array.dtype)}"
         )
 
 
@@ -44,6 +55,7 @@ class Factors(NamedTuple):
 
 def qr(x: Tensor, mode: Any = "reduced") -> Factors:
     """Orthonormal Q and upper triangular R with Q @ R = x; with mode "r" an empty Q."""
+    require_matrix_floats("qr", x)
     if mode == "r":
         r = wrap(np.linalg.qr(x.array, "r"))
         if node := LinalgQrBackward0.record(r, x):
@@ -103,6 +115,7 @@ class SingularValues(NamedTuple):
 
 def svd(x: Tensor, full_matrices: bool = True) -> SingularValues:
     """x = U @ diag(S) @ Vh, S descending."""
+    require_matrix_floats("svd", x)
     factors = factor(np.linalg.svd, x.array, full_matrices=full_matrices)
     u, s, vh = map(wrap, factors)
     if node := LinalgSvdBackward0.record_several((u, s, vh), x):
@@ -112,6 +125,7 @@ def svd(x: Tensor, full_matrices: bool = True) -> SingularValues:
 
 def svdvals(x: Tensor) -> Tensor:
     """The singular values, descending."""
+    require_matrix_floats("svdvals", x)
     if not x.requires_grad:
         return wrap(np.linalg.svd(x.array, compute_uv=False))
     return svd(x, full_matrices=False).S
@@ -194,6 +208,7 @@ def pinv(
 
     `rtol` is max(M, N) · eps by default, or 0 where `atol` is given.
     """
+    require_matrix_floats("pinv", x)
     u, s, vh = _spectrum(x.array, hermitian)
     kept = np.abs(s) > _threshold(x, s, atol, rcond if rtol is None else rtol)[..., None]
     inverse = np.divide(1, s, out=np.zeros_like(s), where=kept)
@@ -224,6 +239,7 @@ def matrix_rank(
     rtol: Cut = None,
 ) -> Tensor:
     """How many singular values are above max(atol, rtol · the largest), as for `pinv`; int64."""
+    require_matrix_floats("matrix_rank", x)
     _, s, _ = _spectrum(x.array, hermitian)
     cut = _threshold(x, s, tol if atol is None else atol, rtol)
     return wrap(np.asarray((np.abs(s) > cut[..., None]).sum(-1), np.int64))

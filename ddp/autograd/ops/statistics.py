@@ -9,9 +9,9 @@ import numpy as np
 
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops import moments
-from ddp.autograd.ops.arrange import diagonal
+from ddp.autograd.ops.arrange import diagonal, select
 from ddp.autograd.ops.blend import lerp
-from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.ops.broadcast import quietly, refuse_bools, require_floats, to
 from ddp.autograd.ops.elementwise import exp, floating, isnan, log, sqrt
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.join import cat, narrow
@@ -89,6 +89,7 @@ class CumprodBackward0(Node):
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """yᵢ = ln (exp x₀ + … + exp xᵢ) along `dim`, without overflow."""
     axis = as_axis(x, dim)
+    require_floats("logcumsumexp_out_cpu", x)
     y = wrap(np.logaddexp.accumulate(x.array, axis) if x.ndim else x.array.copy())
     if node := LogcumsumexpBackward0.record(y, x):
         node.axis = axis
@@ -117,7 +118,7 @@ def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     x = x if dtype is None else to(x, dtype)
     if x.ndim == 0:
         as_axis(x, dim)
-        return x * 1
+        return to(x * 1, x.dtype if x.is_floating_point() or dtype is not None else np.int64)
     return moments.cumsum(x, dim)
 
 
@@ -204,6 +205,7 @@ def nansum(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 def nanmean(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The mean of what is not NaN."""
+    require_floats("nanmean", x)
     counted = to(wrap(~np.isnan(x.array)), x.dtype)
     return nansum(x, dim, keepdim) / total(counted, dim, keepdim)
 
@@ -258,6 +260,7 @@ def cov(
 
     `fweights` (integers) say how often each observation counts, `aweights` how much.
     """
+    refuse_bools("cov", x)
     rows = reshape(x, 1, -1) if x.ndim < 2 else x
     rows = floating(rows)
     if fweights is not None or aweights is not None:
@@ -307,6 +310,8 @@ def quantile(
     interpolation: str = "linear",
 ) -> Tensor:
     """The values below which the parts `q` of the elements lie. NaN wins."""
+    if x.dtype not in (np.float32, np.float64):
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     wanted = q if isinstance(q, Tensor) else wrap(np.array(q, x.array.dtype))
     if ((wanted.array < 0) | (wanted.array > 1)).any():
         raise RuntimeError("quantile() q must be in the range [0, 1]")
@@ -347,6 +352,8 @@ def _rank(ranks: Array, interpolation: str, otherwise: Any) -> Array:
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1.0, dim: int = -1) -> Tensor:
     """The integral of y along `dim` by trapezoids of width `dx`, or between the places x."""
     length = y.shape[as_axis(y, dim)]
+    if x is None and length:
+        return (total(y, dim) - (select(y, dim, 0) + select(y, dim, -1)) * 0.5) * dx
     pairs = narrow(y, dim, 1, length - 1) + narrow(y, dim, 0, length - 1)
     if x is None:
         return total(pairs, dim) * (dx / 2)
@@ -355,6 +362,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1.0, dim: int =
 
 def logaddexp2(a: Tensor, b: Tensor) -> Tensor:
     """y = log₂ (2ᵃ + 2ᵇ), without overflow."""
+    require_floats("logaddexp2_cpu", a, b)
     top = wrap(np.maximum(a.array, b.array))
     ln2 = math.log(2)
     return top + log(exp((a - top) * ln2) + exp((b - top) * ln2)) / ln2

@@ -6,7 +6,15 @@ import numpy as np
 
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import Operand, combine, operands, quietly, to, unbroadcast
+from ddp.autograd.ops.broadcast import (
+    Operand,
+    combine,
+    operands,
+    quietly,
+    require_floats,
+    to,
+    unbroadcast,
+)
 from ddp.autograd.ops.pointwise import OfInput, OfOutput, pointwise
 from ddp.autograd.tensor import Tensor
 
@@ -179,6 +187,7 @@ class Atan2Backward0(Node):
 def hypot(a: Tensor, b: Tensor) -> Tensor:
     """y = √(a² + b²), without overflow; broadcast."""
     a, b = operands(a, b)
+    require_floats("hypot_cpu", a)
     y = combine(np.hypot, a, b)
     if node := HypotBackward0.record(y, a, b):
         node.save(a, b, y)
