@@ -138,17 +138,23 @@ def _run(
                 if restricted:
                     continue  # not on the way to what is wanted
                 awaited = 1  # shown since the edges were counted, see `AddmmBackward0`
-            waiting = arrived.pop(target, None) if arrived else None
+            present = None
+            waiting = arrived.get(target) if arrived else None
             if waiting is None:
-                waiting = [None] * target._num_outputs
-            present = waiting[output_nr]
-            if present is None:
+                waiting = [gradient] if target._num_outputs == 1 else [None] * target._num_outputs
                 waiting[output_nr] = gradient
-            elif gradient is not None:
-                waiting[output_nr] = present + gradient
+                if awaited > 1:
+                    arrived[target] = waiting
+            else:
+                present = waiting[output_nr]
+                if present is None:
+                    waiting[output_nr] = gradient
+                elif gradient is not None:
+                    waiting[output_nr] = present + gradient
+                if awaited == 1:
+                    del arrived[target]
             if awaited > 1:
                 dependencies[target] = awaited - 1
-                arrived[target] = waiting
             elif type(target) is AccumulateGrad:
                 leaf = target.variable
                 if simple and target._hooks is None and not leaf._backward_hooks:

@@ -163,6 +163,25 @@ class Node:
         return node
 
     @classmethod
+    def record_two(cls, output: Tensor, a: Tensor, b: Tensor) -> Self | None:
+        """`record(output, a, b)`, spelled out: arithmetic on small tensors is all overhead."""
+        if mode.enabled is not True or a._base is not None or b._base is not None:
+            return cls.record(output, a, b)
+        to_a = a._edge or ((accumulator(a), 0) if a._requires_grad else NO_EDGE)
+        to_b = b._edge or ((accumulator(b), 0) if b._requires_grad else NO_EDGE)
+        if to_a is NO_EDGE and to_b is NO_EDGE:
+            return None
+        node = _new(cls)
+        node.edges = (to_a, to_b)
+        node._num_outputs = 1
+        node._saved = node._saved_versions = ()
+        node._hooks = None
+        node._number = next(_sequence)
+        output._edge = (node, 0)
+        output._requires_grad = True
+        return node
+
+    @classmethod
     def record_several(cls, outputs: Sequence[Tensor], *inputs: Tensor) -> Self | None:
         """`record` for an operation with several differentiable outputs."""
         node = cls.record(outputs[0], *inputs)
@@ -205,9 +224,9 @@ class Node:
             if value is None or isinstance(value, ndarray):
                 arrays.append(value)
             else:
-                arrays.append(value.array)
-                cell = value._version_cell
-                versions.append((cell, cell[0], value.array))
+                array, cell = value.array, value._version_cell
+                arrays.append(array)
+                versions.append((cell, cell[0], array))
         self._saved = tuple(arrays)
         self._saved_versions = versions
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ddp.autograd.node import Array, Gradients, Node, Saves
+from ddp.autograd.node import NO_EDGE, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import combine, operands, unbroadcast
 from ddp.autograd.ops.shape import reshape, squeeze_row, unsafe_view, unsqueeze
 from ddp.autograd.tensor import Tensor, wrap
@@ -17,6 +17,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
     A stack times one matrix is computed as one product of (rows of all, K) with (K, N).
     """
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and _are_chained(a.array, b.array):
+        return _mm(a, b)
     a, b = _same_dtype(a, b)
     ranks = a.array.ndim, b.array.ndim
     if ranks == (2, 2):
@@ -36,6 +38,11 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return unsafe_view(y, (*b.array.shape[:-2], b.array.shape[-1]))
     y = _bmm(a, b)
     return unsafe_view(y, y.array.shape)
+
+
+def _are_chained(x: Array, w: Array) -> bool:
+    """Whether these are matrices of one dtype that can be multiplied."""
+    return x.ndim == 2 == w.ndim and x.dtype is w.dtype and x.shape[1] == w.shape[0]
 
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
@@ -90,8 +97,9 @@ def _require_rank(name: str, rank: int, *tensors: Tensor) -> None:
 
 def _mm(a: Tensor, b: Tensor) -> Tensor:
     y = wrap(a.array.dot(b.array))
-    if node := MmBackward0.record(y, a, b):
-        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+    if node := MmBackward0.record_two(y, a, b):
+        to_a, to_b = node.edges
+        node.save(b if to_a is not NO_EDGE else None, a if to_b is not NO_EDGE else None)
     return y
 
 
