@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import CONSTANT, RESULT, Array, Gradients, Node, Saves
+from ddp.autograd.node import CONSTANT, NO_EDGE, RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import (
     Operand,
     combine,
@@ -28,12 +28,20 @@ class _Binary(Node):
     a_shape: Shape
     b_shape: Shape
 
+    def back_to_a(self, da: Array) -> Array:
+        """`da` in a's shape."""
+        return da if da.shape == self.a_shape else unbroadcast(da, self.a_shape)
+
+    def back_to_b(self, db: Array) -> Array:
+        """`db` in b's shape."""
+        return db if db.shape == self.b_shape else unbroadcast(db, self.b_shape)
+
 
 def add(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     """y = a + alpha · b, broadcast."""
     a, b = operands(a, b)
     y = combine(np.add, a, b if alpha == 1 else _scaled(b, alpha))
-    if node := AddBackward0.record(y, a, b):
+    if node := AddBackward0.record_two(y, a, b):
         node.a_shape, node.b_shape, node.alpha = a.array.shape, b.array.shape, alpha
     return y
 
@@ -51,10 +59,11 @@ class AddBackward0(_Binary):
     alpha: float
 
     def backward(self, dy: Array) -> Gradients:
-        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
-        if not self.needs(1):
+        to_a, to_b = self.edges
+        da = None if to_a is NO_EDGE else self.back_to_a(dy)
+        if to_b is NO_EDGE:
             return da, None
-        db = unbroadcast(dy, self.b_shape)
+        db = self.back_to_b(dy)
         return da, db if self.alpha == 1 else db * self.alpha
 
 
@@ -63,7 +72,7 @@ def sub(a: Operand, b: Operand, *, alpha: float = 1) -> Tensor:
     _refuse_bools(a, b)
     a, b = operands(a, b)
     y = combine(np.subtract, a, b if alpha == 1 else _scaled(b, alpha))
-    if node := SubBackward0.record(y, a, b):
+    if node := SubBackward0.record_two(y, a, b):
         node.a_shape, node.b_shape, node.alpha = a.array.shape, b.array.shape, alpha
     return y
 
@@ -85,10 +94,10 @@ class SubBackward0(_Binary):
     alpha: float
 
     def backward(self, dy: Array) -> Gradients:
-        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
+        da = self.back_to_a(dy) if self.needs(0) else None
         if not self.needs(1):
             return da, None
-        db = unbroadcast(-dy, self.b_shape)
+        db = self.back_to_b(-dy)
         return da, db if self.alpha == 1 else db * self.alpha
 
 
@@ -109,8 +118,8 @@ class RsubBackward1(_Binary):
 
     def backward(self, dy: Array) -> Gradients:
         return (
-            unbroadcast(-dy, self.a_shape) if self.needs(0) else None,
-            unbroadcast(dy, self.b_shape) if self.needs(1) else None,
+            self.back_to_a(-dy) if self.needs(0) else None,
+            self.back_to_b(dy) if self.needs(1) else None,
         )
 
 
@@ -118,9 +127,10 @@ def mul(a: Operand, b: Operand) -> Tensor:
     """y = a · b, broadcast."""
     a, b = operands(a, b)
     y = combine(np.multiply, a, b)
-    if node := MulBackward0.record(y, a, b):
+    if node := MulBackward0.record_two(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
-        node.save(b if node.needs(0) else None, a if node.needs(1) else None)
+        to_a, to_b = node.edges
+        node.save(b if to_a is not NO_EDGE else None, a if to_b is not NO_EDGE else None)
     return y
 
 
@@ -133,8 +143,8 @@ class MulBackward0(_Binary):
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
         return (
-            None if b is None else unbroadcast(dy * b, self.a_shape),
-            None if a is None else unbroadcast(dy * a, self.b_shape),
+            None if b is None else self.back_to_a(dy * b),
+            None if a is None else self.back_to_b(dy * a),
         )
 
 
@@ -145,7 +155,7 @@ def div(a: Operand, b: Operand) -> Tensor:
     dtype = to_floating(a.dtype)
     a, b = to(a, dtype), to(b, dtype)
     y = combine(np.true_divide, a, b)
-    if node := DivBackward0.record(y, a, b):
+    if node := DivBackward0.record_two(y, a, b):
         node.a_shape, node.b_shape = a.array.shape, b.array.shape
         node.save(b, a if node.needs(1) else None)
     return y
@@ -161,8 +171,8 @@ class DivBackward0(_Binary):
         b, a = self.saved
         da = dy / b
         return (
-            unbroadcast(da, self.a_shape) if self.needs(0) else None,
-            None if a is None else unbroadcast(-da * (a / b), self.b_shape),
+            self.back_to_a(da) if self.needs(0) else None,
+            None if a is None else self.back_to_b(-da * (a / b)),
         )
 
 
@@ -236,11 +246,11 @@ class RemainderBackward1(_Binary):
     saves = Saves(quotient=CONSTANT)
 
     def backward(self, dy: Array) -> Gradients:
-        da = unbroadcast(dy, self.a_shape) if self.needs(0) else None
+        da = self.back_to_a(dy) if self.needs(0) else None
         if not self.needs(1):
             return da, None
         (quotient,) = self.saved
-        return da, unbroadcast(-dy * quotient, self.b_shape)
+        return da, self.back_to_b(-dy * quotient)
 
 
 def rremainder(a: Tensor, b: Operand) -> Tensor:
@@ -352,10 +362,10 @@ class PowBackward1(_Binary):
         da = db = None
         if self.needs(0):
             slope = np.where(b == 0, b.dtype.type(0), b * np.power(a, b - 1))
-            da = unbroadcast(dy * slope, self.a_shape)
+            da = self.back_to_a(dy * slope)
         if self.needs(1):
             slope = np.where((a == 0) & (b >= 0), y.dtype.type(0), y * np.log(a))
-            db = unbroadcast(dy * slope, self.b_shape)
+            db = self.back_to_b(dy * slope)
         return da, db
 
 
