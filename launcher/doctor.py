@@ -25,6 +25,7 @@ PACKAGES = (
     *("mpi4py", "mpich", "openmpi"),
 )
 MPI_LIMIT_S = 20.0
+PROBE_BYTES = 1 << 16
 ASK_MPI = "from mpi4py import MPI; print(MPI.Get_library_version().splitlines()[0].strip(' \\0'))"
 
 Findings = dict[str, dict[str, Any]]
@@ -76,6 +77,7 @@ def _machine() -> dict[str, Any]:
         "cores usable": usable_cores(),
         "cores present": os.cpu_count(),
         "/dev/shm": _shared_memory(),
+        "shared by workers": _memory_of_workers(),
         "free port": _free_port(),
     }
 
@@ -97,6 +99,19 @@ def _shared_memory() -> str:
     except OSError:
         return "none"
     return f"{usage.free / 2**30:.1f} GiB free of {usage.total / 2**30:.1f} GiB"
+
+
+def _memory_of_workers() -> str:
+    """Whether workers of this host could share memory (ddp.comm.segment), tried with a little."""
+    try:
+        from ddp.comm.segment import Segment
+
+        mine = Segment.create(PROBE_BYTES)
+        Segment.open(mine.offer, PROBE_BYTES)
+        mine.withdraw()
+    except Exception as error:  # whatever is broken in the installation is the finding
+        return f"no, their data goes through the transport: {error}"
+    return "yes"
 
 
 def _free_port() -> int | str:

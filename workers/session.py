@@ -166,6 +166,7 @@ class Session:
 
     def _compute(self, step: int) -> None:
         result = self._replica.compute(step)
+        self._tell_note()
         report = m.StepReport(
             step=step,
             shards=result.shards,
@@ -175,6 +176,12 @@ class Session:
         )
         self._tell_stop()
         self._link.send(report, [result.sums_of_squares])
+
+    def _tell_note(self) -> None:
+        """Tell people, once, when workers of one host could not share memory."""
+        if self._replica.note:
+            print(f"note: {self._replica.note}", flush=True)
+            self._replica.note = ""
 
     def _evaluate(self) -> None:
         assert self._comm is not None

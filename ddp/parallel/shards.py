@@ -164,7 +164,7 @@ def plan_buffers(part: Node, shards: int) -> BufferPlan:
     """What a `BufferSum` over the shards of `part` will use.
 
     >>> plan_buffers(Node(1, 6), 6)
-    BufferPlan(needed=3, cover=(0, 1, 2))
+    BufferPlan(needed=4, cover=(0, 1, 2))
     """
     buffers = BufferSum(shards, lambda left, right: None)
     for shard in range(part.lo, part.hi):

@@ -118,3 +118,11 @@ def test_a_parameter_that_is_never_used_keeps_its_value_even_with_weight_decay(
     snapshot, _ = newest(tmp_path / "3")
     assert snapshot is not None
     assert not any(name.startswith("idle") for name in snapshot.optimizer)
+
+
+def test_workers_in_containers_of_one_machine_say_once_that_they_share_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_up_hosts(monkeypatch, "abc", machine="xxx")
+    train(tmp_path / "apart", 3)
+    assert capsys.readouterr().out.count("note: ranks 0, 1, 2 are on one machine") == 1
