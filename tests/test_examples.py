@@ -17,6 +17,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SMALL_TEXT = ["--length", "5000", "--words", "300", "--width", "24"]
 RUNS = {
     "digits": ["--epochs", "2", "--save-model", "{tmp}/digits.pt"],
+    "dcgan": ["--epochs", "4"],
+    "resnet": ["--epochs", "1", "--width", "8", "--lr", "0.02", "--checkpoint", "{tmp}/resnet.pt"],
+    "sorting": ["--iterations", "41", "--batch-size", "32"],
     "vae": ["--epochs", "2"],
     "words": ["--epochs", "2", *SMALL_TEXT],
     "words, tied": ["--model", "GRU", "--tied", "--epochs", "1", *SMALL_TEXT],

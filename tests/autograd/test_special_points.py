@@ -180,3 +180,12 @@ def test_floor_division_rounds_down(lib: Lib) -> None:
     for whole in (lib.tensor([7]), lib.tensor([7.0])):
         assert (whole // -2).tolist() == [-4]
         assert (whole % -2).tolist() == [-1]
+
+
+def test_small_powers_are_products_and_roots(lib: Lib) -> None:
+    lib.manual_seed(0)
+    x = lib.randn(100)
+    assert lib.equal(x**3, x * x * x)
+    assert lib.equal(x**-2, 1 / (x * x))
+    assert lib.equal(x**-1, 1 / x)
+    assert (lib.tensor([-0.0, -math.inf]) ** 0.5).isnan().tolist() == [False, True]

@@ -311,11 +311,29 @@ def pow(x: Operand, exponent: Operand) -> Tensor:
     if b.array.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     number = b.array.item()
-    y = wrap(a.array * a.array if number == 2 else np.power(a.array, b.array))
+    y = wrap(_power(a.array, number))
     if node := PowBackward0.record(y, a):
         node.exponent = number
         node.save(a)
     return y
+
+
+def _power(x: Array, n: float) -> Array:
+    """xⁿ. `np.power` takes fifty times a product, so small powers are products, as in PyTorch."""
+    if n == 2:
+        return x * x
+    if n == 3:
+        return x * x * x
+    if x.dtype.kind == "f":
+        if n == 0.5:
+            return np.sqrt(x)
+        if n == -0.5:
+            return np.reciprocal(np.sqrt(x))
+        if n == -1:
+            return np.reciprocal(x)
+        if n == -2:
+            return np.reciprocal(x * x)
+    return np.power(x, x.dtype.type(n))
 
 
 class PowBackward0(Node):
@@ -331,7 +349,7 @@ class PowBackward0(Node):
         n = self.exponent
         if n == 0:
             return (np.zeros_like(x),)
-        slope = x if n == 2 else np.power(x, x.dtype.type(n - 1))
+        slope = x if n == 2 else _power(x, n - 1)
         return (dy * (slope * n),)
 
 
