@@ -15,7 +15,7 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.optimizer import Optimizer, ParamGroup
-from ddp.optim.pieces import PIECE_ELEMENTS, Array, Gathering, pieces
+from ddp.optim.pieces import PIECE_ELEMENTS, Array, Together, pieces
 from ddp.optim.updates import decayed
 
 State = dict[str, Any]
@@ -48,9 +48,8 @@ class ElementwiseOptimizer(Optimizer):
         kept = {name: Tensor(np.zeros_like(param.array)) for name in self._kept(group)}
         return {"step": zero_dimensional(0.0), **kept}
 
-    def _begin(self, param: Tensor, group: ParamGroup) -> Numbers:
+    def _begin(self, param: Tensor, state: State, group: ParamGroup) -> Numbers:
         """Count the step in the parameter's state, made on first use; what `_numbers` gives."""
-        state = self.state[param]
         if not state:
             state.update(self._first_state(param, group))
         step = state["step"].array
@@ -71,31 +70,30 @@ class ElementwiseOptimizer(Optimizer):
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
-        together = Gathering(self._scratch)
+        small = Together(self._scratch)
         shared: Numbers = {}
         for param in params:
             assert param._grad is not None
-            numbers = self._begin(param, group)
             state = self.state[param] if names else {}
-            arrays = (param.array, param._grad.array, *[state[name].array for name in names])
+            numbers = self._begin(param, state, group)
+            arrays = [param.array, param._grad.array, *[state[name].array for name in names]]
             if param.array.size > SMALL:
                 self._move_pieces(arrays, names, group | numbers)
                 continue
-            if together.members and not (numbers == shared and together.takes(arrays)):
-                self._move_together(together, names, group | shared)
-            shared = numbers
-            together.add(arrays)
-        self._move_together(together, names, group | shared)
+            if numbers != shared or not small.takes(arrays):
+                self._move_together(small, names, group | shared)
+                small, shared = Together(self._scratch), numbers
+            small.add(arrays)
+        self._move_together(small, names, group | shared)
 
-    def _move_together(self, together: Gathering, names: Names, now: Values) -> None:
-        """Move the small parameters gathered so far."""
-        if len(together.members) > 1 and together.are_apart():
-            self._move_piece(together.gathered(), names, now)
-            together.put_back()
-        else:
-            for arrays in together.members:
-                self._move_pieces(arrays, names, now)
-        together.clear()
+    def _move_together(self, small: Together, names: Names, now: Values) -> None:
+        """Move small parameters: as one, unless one must see what is done to another."""
+        if len(small.members) > 1 and small.are_apart():
+            self._move_piece(small.gathered(), names, now)
+            small.put_back()
+            return
+        for arrays in small.members:
+            self._move_pieces(arrays, names, now)
 
     def _move_pieces(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
         for piece in pieces(*arrays):

@@ -8,10 +8,11 @@ do not depend on where the cuts are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -21,17 +22,48 @@ Shapes = tuple[tuple[int, ...], ...]
 
 PIECE_ELEMENTS = 32_768  # 128 KiB of float32; Adam has five such arrays in flight: 640 KiB of L2
 TEMPORARIES = 4
+PLANS = 32  # which parameters have a gradient may change from step to step
+
+
+class Plan(NamedTuple):
+    """Where small parameters of certain shapes lie when they are gathered."""
+
+    flat: list[Array]  # per kind of array (parameters, gradients, …) one for all of them
+    views: list[list[Array]]  # the same, as arrays of the parameters' shapes
 
 
 class Scratch:
     """Memory for one piece: temporaries, and rows in which small parameters are gathered."""
 
     def __init__(self) -> None:
-        self._temporaries: dict[np.dtype[Any], tuple[Array, ...]] = {}
-        self._rows: dict[np.dtype[Any], list[Array]] = {}
-        self._views: dict[tuple[Shapes, np.dtype[Any]], list[list[Array]]] = {}
+        self._temporaries: dict[np.dtype[Any], Array] = {}
+        self._flat: dict[tuple[int, np.dtype[Any]], tuple[Array, ...]] = {}
+        self._plans: dict[tuple[Shapes, int, np.dtype[Any]], Plan] = {}
         self._asked: list[Array] = []  # the arrays of the last question of this kind,
         self._apart = True  # and its answer
+
+    def like(self, piece: Array) -> tuple[Array, ...]:
+        """`TEMPORARIES` uninitialised arrays of the shape and dtype of `piece`."""
+        if piece.size > PIECE_ELEMENTS:
+            return tuple([np.empty_like(piece) for _ in range(TEMPORARIES)])
+        flat = self._flat.get((piece.size, piece.dtype))
+        if flat is None:
+            memory = self._temporaries.setdefault(
+                piece.dtype, np.empty((TEMPORARIES, PIECE_ELEMENTS), piece.dtype)
+            )
+            flat = self._flat[piece.size, piece.dtype] = tuple(memory[:, : piece.size])
+        return flat if piece.ndim == 1 else tuple([t.reshape(piece.shape) for t in flat])
+
+    def plan(self, shapes: Shapes, kinds: int, dtype: np.dtype[Any]) -> Plan:
+        """Where `kinds` arrays of each of these shapes are gathered."""
+        key = (shapes, kinds, dtype)
+        if key not in self._plans:
+            if len(self._plans) == PLANS:
+                self._plans.clear()
+            size = sum(map(math.prod, shapes))
+            flat = [np.empty(size, dtype) for _ in range(kinds)]
+            self._plans[key] = Plan(flat, [list(_consecutive(row, shapes)) for row in flat])
+        return self._plans[key]
 
     def are_apart(self, arrays: list[Array]) -> bool:
         """Whether no two of the arrays share memory."""
@@ -41,39 +73,13 @@ class Scratch:
             self._asked = arrays
         return self._apart
 
-    def like(self, piece: Array) -> tuple[Array, ...]:
-        """`TEMPORARIES` uninitialised arrays of the shape and dtype of `piece`."""
-        if piece.size > PIECE_ELEMENTS:
-            return tuple([np.empty_like(piece) for _ in range(TEMPORARIES)])
-        held = self._temporaries.get(piece.dtype)
-        if held is None:
-            held = tuple(np.empty((TEMPORARIES, PIECE_ELEMENTS), piece.dtype))
-            self._temporaries[piece.dtype] = held
-        if piece.ndim == 1:
-            return held if piece.size == PIECE_ELEMENTS else tuple([t[: piece.size] for t in held])
-        return tuple([t[: piece.size].reshape(piece.shape) for t in held])
-
-    def rows(self, count: int, dtype: np.dtype[Any]) -> list[Array]:
-        """`count` arrays of `PIECE_ELEMENTS` each."""
-        rows = self._rows.setdefault(dtype, [])
-        while len(rows) < count:
-            rows.append(np.empty(PIECE_ELEMENTS, dtype))
-        return rows[:count]
-
-    def views(self, shapes: Shapes, count: int, dtype: np.dtype[Any]) -> list[list[Array]]:
-        """For each of `count` rows, views of these shapes one after another."""
-        views = self._views.setdefault((shapes, dtype), [])
-        for row in self.rows(count, dtype)[len(views) :]:
-            views.append(list(_consecutive(row, shapes)))
-        return views[:count]
-
 
 def _consecutive(row: Array, shapes: Shapes) -> Iterator[Array]:
     start = 0
     for shape in shapes:
-        size = int(np.prod(shape))
-        yield row[start : start + size].reshape(shape)
-        start += size
+        stop = start + math.prod(shape)
+        yield row[start:stop].reshape(shape)
+        start = stop
 
 
 def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
@@ -89,7 +95,7 @@ def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
         yield tuple([array[start : start + PIECE_ELEMENTS] for array in flat])
 
 
-class Gathering:
+class Together:
     """Small parameters that are updated as one: copied side by side, and afterwards back.
 
     A member is a parameter's arrays: itself, its gradient, and what the optimizer keeps of it.
@@ -101,17 +107,15 @@ class Gathering:
         self._scratch = scratch
 
     def takes(self, arrays: Sequence[Array]) -> bool:
-        """Whether there is room for these arrays, and they are of the members' dtype."""
-        size, dtype = self._size + arrays[0].size, self.members[0][0].dtype
-        return size <= PIECE_ELEMENTS and all(array.dtype == dtype for array in arrays)
+        """Whether there is room for this member, and it has the others' dtype."""
+        size = self._size + arrays[0].size
+        return size <= PIECE_ELEMENTS and (
+            not self.members or arrays[0].dtype is self.members[0][0].dtype
+        )
 
     def add(self, arrays: Sequence[Array]) -> None:
         self.members.append(arrays)
         self._size += arrays[0].size
-
-    def clear(self) -> None:
-        self.members = []
-        self._size = 0
 
     def are_apart(self) -> bool:
         """Whether no two parameters share memory: else each must see what the other did."""
@@ -120,19 +124,16 @@ class Gathering:
     def gathered(self) -> list[Array]:
         """Per kind of array one flat one: parameters, gradients, …"""
         self._columns = list(zip(*self.members, strict=True))
-        rows = self._scratch.rows(len(self._columns), self.members[0][0].dtype)
-        flat = [row[: self._size] for row in rows]
-        for column, row in zip(self._columns, flat, strict=True):
-            np.concatenate(column, axis=None, out=row)
-        return flat
+        parameters = self._columns[0]
+        shapes = tuple([array.shape for array in parameters])
+        self._plan = self._scratch.plan(shapes, len(self._columns), parameters[0].dtype)
+        for column, flat in zip(self._columns, self._plan.flat, strict=True):
+            np.concatenate(column, axis=None, out=flat)
+        return self._plan.flat
 
     def put_back(self) -> None:
         """Copy parameters and kept arrays back; a gradient is as it was."""
-        parameters = self._columns[0]
-        shapes = tuple([array.shape for array in parameters])
-        views = self._scratch.views(shapes, len(self._columns), parameters[0].dtype)
-        for column, changed in zip(self._columns, views, strict=True):
-            if column is self._columns[1]:
-                continue
-            for array, view in zip(column, changed, strict=True):
-                array[...] = view
+        for kind, column in enumerate(self._columns):
+            if kind != 1:
+                for array, changed in zip(column, self._plan.views[kind], strict=True):
+                    array[...] = changed

@@ -9,7 +9,7 @@ import numpy as np
 
 from ddp.autograd.tensor import Tensor
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Numbers, Values, Work
+from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Numbers, State, Values, Work
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
 
@@ -55,11 +55,10 @@ class SGD(ElementwiseOptimizer):
     def _kept(self, group: ParamGroup) -> Names:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
-    def _begin(self, param: Tensor, group: ParamGroup) -> Numbers:
+    def _begin(self, param: Tensor, state: State, group: ParamGroup) -> Numbers:
         """Steps are not counted; it matters only whether it is the first."""
         if group["momentum"] == 0:
             return {}
-        state = self.state[param]
         is_first = state.get("momentum_buffer") is None
         if is_first:
             state["momentum_buffer"] = Tensor(np.empty_like(param.array))
