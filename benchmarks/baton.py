@@ -120,8 +120,8 @@ class Side(Protocol):
         """Return when every rank has entered."""
 
 
-def serve(side: Side) -> None:
-    """Carry out what the parent asks for, until it closes the pipe."""
+def serve(side: Side, **more: Callable[[Any], Answer]) -> None:
+    """Carry out what the parent asks for, until it closes the pipe; `more`: commands of its own."""
     say, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     handlers: dict[str, Callable[[Any], Answer]] = {
         "connect": lambda addresses: side.connect(addresses) or {},
@@ -129,6 +129,7 @@ def serve(side: Side) -> None:
         "losses": lambda steps: {"losses": [side.step().item() for _ in range(steps)]},
         "steps": lambda steps: time_steps(side, steps),
         "memory": lambda _: memory_bytes(),
+        **more,
     }
     print(json.dumps({"address": side.address}), file=say, flush=True)
     for line in sys.stdin:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baton import serve
-from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
+from benchmarks.workloads import MOMENTUM, Workload, batches, workload_of
 from ddp import models
 from ddp.autograd.tensor import Tensor
 from ddp.comm.arena import open_arena
@@ -36,6 +36,7 @@ from ddp.parallel.flat import move_into
 from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer
+from ddp.parallel.shards import shard_range
 from ddp.parallel.shared import open_gradient_arena
 
 LIMIT_S = 60.0
@@ -87,10 +88,15 @@ class Totals:
 
 
 class Service:
-    """A rank as `ddp.train.Replica` has it, with a shard per rank and nobody to report to."""
+    """A rank as `ddp.train.Replica` has it, with nobody to report to.
+
+    `spec` has besides: shards, of all ranks together (one per rank if it is missing).
+    """
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._rank = spec["rank"]
+        self._shard_count = spec.get("shards", spec["size"])
+        self._shards = shard_range(self._rank, spec["size"], self._shard_count)
         self._workload, self._model, self._batches = prepare(spec)
         self._listener = Listener("ipc://@") if spec["size"] > 1 else None
         self.address = self._listener.address if self._listener else ""
@@ -106,13 +112,13 @@ class Service:
         placed, _ = lay_out([parameter.numel() for parameter in parameters], order)
         defaults = Cluster()
         buckets = plan_buckets(placed, defaults.first_bucket_bytes, defaults.bucket_bytes)
-        size = self._comm.size
-        arena = open_gradient_arena(self._comm, buckets, size, LIMIT_S)
+        shards = self._shard_count
+        arena = open_gradient_arena(self._comm, buckets, shards, LIMIT_S)
         flat = arena.common.view(np.float32)
         move_into(flat, placed, parameters)
         self._totals = Totals(self._comm)
-        self._buffers = BufferAverage(self._model, self._comm, size)
-        self._reducer = Reducer(names, parameters, buckets, self._comm, size, arena)
+        self._buffers = BufferAverage(self._model, self._comm, shards)
+        self._reducer = Reducer(names, parameters, buckets, self._comm, shards, arena)
         self._optimizer = ShardedOptimizer(
             names,
             parameters,
@@ -135,20 +141,33 @@ class Service:
         inputs, targets = next(self._batches)
         self._reducer.begin_step(LIMIT_S)
         self._buffers.begin_step()
-        self._reducer.begin_shard(self._rank)
-        self._buffers.restore()
-        logits = self._model(inputs)
-        loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
-        self._buffers.end_shard(self._rank, 1 / self._comm.size)
-        self._buffers.start_exchange()
-        loss.backward(Tensor(np.full(loss.shape, 1 / self._comm.size, np.float32)))
-        self._reducer.end_shard()
+        for shard in range(*self._shards):
+            loss = self._compute_shard(shard, inputs, targets)
         slices = self._reducer.reduce(LIMIT_S)
         self._buffers.finish_exchange(LIMIT_S)
         clip = self._clip_coefficient()
         self._optimizer.step(slices, self._workload.lr, clip, frozenset())
         self._optimizer.gather(LIMIT_S)
         self._buffers.settle(True)
+        return loss
+
+    def _compute_shard(self, shard: int, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Forward and backward of one shard, which is a part of this rank's batch."""
+        count = self._shards.hi - self._shards.lo
+        if count > 1:
+            size = self._workload.batch // count
+            part = slice((shard - self._shards.lo) * size, (shard - self._shards.lo + 1) * size)
+            inputs, targets = inputs[part], targets[part]
+        weight = 1 / self._shard_count
+        self._reducer.begin_shard(shard)
+        self._buffers.restore()
+        logits = self._model(inputs)
+        loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+        self._buffers.end_shard(shard, weight)
+        if shard == self._shards.hi - 1:
+            self._buffers.start_exchange()
+        loss.backward(Tensor(np.full(loss.shape, weight, np.float32)))
+        self._reducer.end_shard()
         return loss
 
     def _clip_coefficient(self) -> float:
@@ -161,7 +180,7 @@ class Service:
 
 def prepare(spec: dict[str, Any]) -> tuple[Workload, Module, cycle[tuple[Tensor, Tensor]]]:
     """The workload, its model with the given weights, and this rank's batches for ever."""
-    workload = BY_NAME[spec["workload"]]
+    workload = workload_of(spec)
     model = make_model(workload)
     weights = np.load(spec["weights"])
     model.load_state_dict({name: Tensor(weights[name]) for name in weights})

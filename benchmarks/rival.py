@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.baton import serve
 from benchmarks.rival_models import MODELS
-from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
+from benchmarks.workloads import MOMENTUM, Workload, batches, workload_of
 
 
 class Rival:
@@ -30,7 +30,7 @@ class Rival:
     def __init__(self, spec: dict[str, Any]) -> None:
         torch.set_num_threads(1)
         self._spec = spec
-        self._workload = BY_NAME[spec["workload"]]
+        self._workload = workload_of(spec)
         self._model = MODELS[self._workload.model](**self._workload.args)
         weights = np.load(spec["weights"])
         self._model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights})

@@ -7,7 +7,8 @@ library is imported here, so that both sides' processes can read it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,14 @@ WORKLOADS = (
     ),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
+
+
+def workload_of(spec: Mapping[str, Any]) -> Workload:
+    """The workload a process is told to compute: a name, and what is to differ from it."""
+    workload = BY_NAME[spec["workload"]]
+    return replace(
+        workload, **{key: spec[key] for key in ("batch", "args", "shape") if key in spec}
+    )
 
 
 def batches(workload: Workload, rank: int) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import exchange, installed, ratios, table
+from benchmarks import exchange, installed, ratios, spans, table
 from benchmarks.chart import SECTION, Bar, bars
 from benchmarks.ratios import agree, block_steps, ratio
 from benchmarks.rows import Row, cells, from_json, missed, sections, to_json
@@ -19,7 +19,7 @@ def row(ours: list[float], theirs: list[float], **goals: float) -> Row:
     return Row(section="steps", name="net", unit="ms", ours=ours, theirs=theirs, **goals)
 
 
-@pytest.mark.parametrize("module", [ratios, table, exchange, installed])
+@pytest.mark.parametrize("module", [ratios, table, exchange, installed, spans])
 def test_the_examples_in_the_docstrings_are_so(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
