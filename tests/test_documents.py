@@ -80,11 +80,12 @@ def test_a_command_in_the_documents_exists(command: str) -> None:
             assert (ROOT / getattr(arguments, "config", "README.md")).exists()
         case ["make", target]:
             assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+        case ["python", "-m", module, *options] if module.startswith("benchmarks"):
+            name = module.removeprefix("benchmarks").removeprefix(".") or "__main__"
+            known = (ROOT / "benchmarks" / f"{name}.py").read_text()
+            assert all(option in known for option in options if option.startswith("--"))
         case ["python", "-m", module]:
             assert importlib.util.find_spec(module)
-        case ["python", "-m", "benchmarks", *options]:
-            known = (ROOT / "benchmarks" / "__main__.py").read_text()
-            assert all(option in known for option in options if option.startswith("--"))
         case ["python", program, *options]:
             known = (ROOT / program).read_text()
             assert all(option in known for option in options if option.startswith("--"))
