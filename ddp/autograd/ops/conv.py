@@ -11,6 +11,8 @@ have to give equal bits.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
@@ -112,7 +114,7 @@ def input_gradient(dy: Array, w: Array, window: Window) -> Array:
     With stride 1 that is the correlation of dY, framed, with the mirrored weights.
     """
     back = reversed_window(window)
-    if back is None or scatters(window, len(dy), *w.shape[:2]):
+    if back is None or scatters(window, back, len(dy), *w.shape[:2]):
         return conv_columns.scattered_gradient(dy, w, window)
     if suits_winograd(back, len(dy), w.shape[1], w.shape[0]):
         return conv_winograd.correlate(dy, conv_winograd.transformed_mirrored(w), back)
@@ -146,11 +148,13 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     return by_tiles < by_columns
 
 
-def scatters(window: Window, images: int, outputs: int, channels: int) -> bool:
-    """Whether adding pixels back beats gathering them, as it does where either is little work."""
-    return conv_columns.adds_whole_rows(window, channels, outputs) or conv_columns.leaves_kernels(
-        window, images, outputs
-    )
+def scatters(window: Window, back: Window, images: int, outputs: int, channels: int) -> bool:
+    """Whether adding pixels back beats gathering them from `back`."""
+    if conv_columns.leaves_kernels(window, images, outputs):
+        return True
+    _, cost = conv_columns.scatter_tile(window, channels, outputs)
+    scattered = math.prod(window.output) * cost
+    return scattered < math.prod(window.input) * conv_columns.gather_cost(back, outputs, channels)
 
 
 def _part(array: Array, axis: int, group: int, groups: int) -> Array:

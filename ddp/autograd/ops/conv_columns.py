@@ -33,9 +33,11 @@ COLUMNS_BYTES = 512 << 10
 # But no fewer rows than these, or BLAS is busy with rearranging the kernels of many channels.
 ROWS = 256
 # A product with n columns takes about as long as one with n + NARROW of them at full speed.
-NARROW = 12
-# As many products take as long as the addition of one pixel, however few channels it has.
-PRODUCTS_PER_PIXEL = 512
+NARROW = 20
+# As many products take as long as an addition of one number to where it belongs, and as the start
+# of a run of such additions.
+ADDITION = 48
+RUN = 650
 
 
 def correlate(x: Array, w: Array, window: Window) -> Array:
@@ -96,8 +98,9 @@ def _sum_products(rows: Array, blocks: Iterator[tuple[slice, Array]], total: Arr
 def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     """dX = dY @ Wᵀ, each window's inputs added back where they belong → (N, H, W, C)."""
     outputs, channels = w.shape[:2]
-    if adds_whole_rows(window, channels, outputs):
-        return _scattered_by_rows(dy, taps_of(w), window)
+    tile, _ = scatter_tile(window, channels, outputs)
+    if tile > 0:
+        return _scattered_by_tiles(dy, taps_of(w), window, tile)
     by_channel = leaves_kernels(window, len(dy), outputs)
     matrix = w.reshape(outputs, -1) if by_channel else taps_of(w).reshape(-1, outputs).T
     dx = np.zeros((len(dy), *window.padded, channels), dy.dtype)
@@ -113,21 +116,23 @@ def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     return window.interior(dx)
 
 
-def _scattered_by_rows(dy: Array, taps: Array, window: Window) -> Array:
-    """The same with whole rows as tiles: as many additions as the kernel has rows."""
+def _scattered_by_tiles(dy: Array, taps: Array, window: Window, tile: int) -> Array:
+    """The same by tiles of neighbouring pixels, whose inputs are added back together."""
     images, channels = len(dy), taps.shape[2]
-    width = window.output[1]
-    matrix = band_matrix(taps, window, width)
-    reached = run_length(window, width)
-    columns = dy.reshape(images * window.output[0], len(matrix.T)) @ matrix.T
-    columns = columns.reshape(images, window.output[0], window.kernel[0], reached, channels)
-    dx = np.zeros((images, *window.padded, channels), dy.dtype)
-    height = (window.output[0] - 1) * window.stride[0] + 1
-    for row in range(window.kernel[0]):
-        top = row * window.dilation[0]
-        pixels = dx[:, top : top + height : window.stride[0], :reached]
-        pixels += columns[:, :, row]
-    return window.interior(dx)
+    height, width = window.output[0], window.output[1] // tile
+    matrix = band_matrix(taps, window, tile).T
+    columns = dy.reshape(-1, len(matrix)) @ matrix
+    reached = run_length(window, tile) * channels
+    columns = columns.reshape(images, height, width, window.kernel[0], reached)
+    dx = np.zeros((images, window.padded[0], window.padded[1] * channels), dy.dtype)
+    step = tile * window.stride[1] * channels
+    for place in range(width):
+        for row in range(window.kernel[0]):
+            top = row * window.dilation[0]
+            rows = slice(top, top + (height - 1) * window.stride[0] + 1, window.stride[0])
+            pixels = dx[:, rows, place * step : place * step + reached]
+            pixels += columns[:, :, place, row]
+    return window.interior(dx.reshape(images, *window.padded, channels))
 
 
 def leaves_kernels(window: Window, images: int, outputs: int) -> bool:
@@ -139,10 +144,25 @@ def leaves_kernels(window: Window, images: int, outputs: int) -> bool:
     return images * window.output[0] * window.output[1] <= outputs and not window.is_pointwise
 
 
-def adds_whole_rows(window: Window, channels: int, outputs: int) -> bool:
-    """Whether products with 0 cost less than additions of single pixels of few channels."""
-    products = run_length(window, window.output[1]) * channels * outputs
-    return window.dilation[1] == 1 and products <= PRODUCTS_PER_PIXEL * window.kernel[1]
+def scatter_tile(window: Window, channels: int, outputs: int) -> tuple[int, float]:
+    """How many neighbouring pixels of dY to add back together, 0 for each place of the kernel by
+    itself; and what that costs per pixel of dY and row of the kernel, counted in products."""
+    products, added = channels * outputs, channels * ADDITION
+    single = window.kernel[1] * (products + added + RUN)
+    if window.dilation[1] > 1:
+        return 0, single
+    costs = {0: float(single)}
+    for tile in divisors(window.output[1]):
+        reached = run_length(window, tile)
+        costs[tile] = reached * products + (reached * added + RUN) / tile
+    best = min(costs, key=costs.__getitem__)
+    return best, costs[best]
+
+
+def gather_cost(window: Window, channels: int, outputs: int) -> float:
+    """What `correlate` costs per pixel it makes and row of the kernel, counted in products."""
+    tile = tile_width(window, outputs)
+    return run_length(window, tile) * channels * (outputs + NARROW / tile)
 
 
 def taps_of(w: Array) -> Array:
@@ -164,9 +184,15 @@ def tile_width(window: Window, outputs: int) -> int:
     """
     if window.dilation[1] > 1 or window.is_pointwise:
         return 1
-    width = window.output[1]
-    tiles = [tile for tile in range(1, width + 1) if width % tile == 0]
-    return min(tiles, key=lambda tile: run_length(window, tile) * (1 + NARROW / (tile * outputs)))
+    return min(
+        divisors(window.output[1]),
+        key=lambda tile: run_length(window, tile) * (1 + NARROW / (tile * outputs)),
+    )
+
+
+def divisors(number: int) -> list[int]:
+    """From 1 to the number."""
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
 
 
 def run_length(window: Window, tile: int) -> int:
