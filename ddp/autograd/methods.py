@@ -153,7 +153,7 @@ class Methods:
     std = moments.std
     norm = linalg.old_norm
     prod = moments.prod
-    cumsum = statistics.cumsum
+    cumsum = moments.cumsum
 
     reshape = shape.reshape
     view = shape.view

@@ -274,6 +274,119 @@ def test_a_wrong_argument_is_refused(lib: Lib, case: Any) -> None:
         operation(lib)
 
 
+DTYPES: list[tuple[str, Callable[[Lib], Any], Any, str]] = [
+    (
+        "a running sum of bytes",
+        lambda lib: lib.tensor(200, dtype=lib.uint8).cumsum(0),
+        200,
+        "int64",
+    ),
+    ("all of bytes", lambda lib: lib.ones(2, dtype=lib.uint8).all(), 1, "uint8"),
+    (
+        "products of whole numbers",
+        lambda lib: lib.addbmm(
+            *[lib.ones(s, dtype=lib.int32) for s in ((1, 1), (2, 1, 1), (2, 1, 1))]
+        ),
+        [[3]],
+        "int32",
+    ),
+    (
+        "a product scaled by half",
+        lambda lib: lib.addcmul(*[lib.tensor([3])] * 3, value=1.5),
+        [12],
+        "int64",
+    ),
+    (
+        "an integral of bytes",
+        lambda lib: lib.trapz(lib.full((3,), 100, dtype=lib.uint8)),
+        200.0,
+        "float32",
+    ),
+    (
+        "a norm of halves",
+        lambda lib: lib.full((2,), 300.0, dtype=lib.float16).norm(1),
+        600.0,
+        "float16",
+    ),
+    (
+        "a long norm of halves",
+        lambda lib: (lib.tensor([3, 4], dtype=lib.float16) * 100).norm(),
+        500.0,
+        "float16",
+    ),
+    (
+        "bools added at indices",
+        lambda lib: lib.zeros(2, dtype=lib.bool).index_add(
+            0, lib.tensor([1]), lib.tensor([True]), alpha=1
+        ),
+        [False, True],
+        "bool",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", DTYPES, ids=lambda case: case[0])
+def test_the_dtype_is_that_of_pytorch(lib: Lib, case: Any) -> None:
+    _, operation, expected, dtype = case
+    same(operation(lib), expected, dtype)
+
+
+NO_KERNEL: list[tuple[str, Callable[[Lib], Any]]] = [
+    ("the size of bools", lambda lib: lib.tensor([True]).abs()),
+    ("a power of bools", lambda lib: lib.tensor([True]) ** lib.tensor([True])),
+    ("a quotient of bools", lambda lib: lib.tensor([True]) // lib.tensor([True])),
+    ("a remainder of bools", lambda lib: lib.tensor([True]) % lib.tensor([True])),
+    ("bools rounded", lambda lib: lib.tensor([True]).round()),
+    ("the median of bools", lambda lib: lib.tensor([True]).median()),
+    ("the best of bools", lambda lib: lib.tensor([True]).topk(1)),
+    ("the place of the largest bool", lambda lib: lib.tensor([True]).argmax()),
+    ("a norm of whole numbers", lambda lib: lib.tensor([3]).norm()),
+    ("a quantile of whole numbers", lambda lib: lib.tensor([3]).quantile(0.5)),
+    ("the inverse of whole numbers", lambda lib: lib.linalg.inv(lib.eye(2, dtype=lib.int64))),
+    ("the factors of halves", lambda lib: lib.linalg.qr(lib.eye(2, dtype=lib.float16))),
+    ("a mean of whole numbers but NaN", lambda lib: lib.nanmean(lib.tensor([3]))),
+    ("a hypotenuse of whole numbers", lambda lib: lib.hypot(lib.tensor([3]), lib.tensor([4]))),
+    ("whole numbers blended", lambda lib: lib.lerp(lib.tensor([3]), lib.tensor([4]), 0.5)),
+    (
+        "an index from behind",
+        lambda lib: lib.ones(2, 2).index_add(0, lib.tensor([-1]), lib.ones(1, 2)),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", NO_KERNEL, ids=lambda case: case[0])
+def test_what_pytorch_has_no_kernel_for_is_refused(lib: Lib, case: Any) -> None:
+    with pytest.raises(RuntimeError):
+        case[1](lib)
+
+
+def test_a_tensor_becomes_a_view_of_itself(lib: Lib) -> None:
+    x = lib.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x * 2
+    row = y[0]
+    y.t_().unsqueeze_(0)
+    assert tuple(y.shape) == (1, 3, 2)
+    row.mul_(10)
+    assert y.tolist() == [[[0, 6], [20, 8], [40, 10]]]
+    (y * lib.arange(6.0).reshape(1, 3, 2)).sum().backward()
+    np.testing.assert_allclose(x.grad.tolist(), [[0, 40, 80], [2, 6, 10]])
+
+
+def test_a_view_becomes_a_view_in_place(lib: Lib) -> None:
+    x = lib.ones(2, 3, requires_grad=True)
+    y = x * 1
+    column = y[:, 0]
+    with lib.no_grad():
+        column.unsqueeze_(1)
+    (column * lib.tensor([[2.0], [5.0]])).sum().backward()
+    assert x.grad.tolist() == [[2, 0, 0], [5, 0, 0]]
+
+
+def test_a_leaf_does_not_become_a_view(lib: Lib) -> None:
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        lib.ones(2, requires_grad=True).unsqueeze_(0)
+
+
 def test_out_of_several_results(lib: Lib) -> None:
     values, indices = lib.empty(2), lib.empty(2, dtype=lib.int64)
     told = lib.sort(lib.tensor([2.0, 1.0]), out=(values, indices))

@@ -21,6 +21,7 @@ from ddp.autograd.ops import (
     elementwise,
     exponential,
     logic,
+    moments,
     products,
     rounding,
     scatter,
@@ -116,7 +117,7 @@ index_copy_ = in_place(scatter.index_copy)
 index_fill_ = in_place(scatter.index_fill)
 index_put_ = in_place(scatter.index_put)
 masked_scatter_ = in_place(scatter.masked_scatter)
-cumsum_ = in_place(statistics.cumsum)
+cumsum_ = in_place(moments.cumsum)
 cumprod_ = in_place(statistics.cumprod)
 renorm_ = in_place(statistics.renorm)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.dtypes import message_name
-from ddp.autograd.node import RESULT, Array, Gradients, Saves
+from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import quietly, to
-from ddp.autograd.ops.reduce import Dim, Reduction, as_axes
+from ddp.autograd.ops.reduce import Dim, Reduction, as_axes, as_axis
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -175,15 +175,20 @@ class LinalgVectorNormBackward0(Reduction):
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """y = Π x over all axes or `dim`, in `dtype` if given. Integers are multiplied as int64."""
-    if dtype is not None:
-        x = to(x, dtype)
-    axes = as_axes(x, dim)
-    inner = None if x.array.dtype.kind == "f" or dtype is not None else np.int64
-    y = wrap(_product(x.array, axis=axes, keepdims=keepdim, dtype=inner))
+    x, dtype = accumulating(x, dtype)
+    y = wrap(_product(x.array, axes := as_axes(x, dim), dtype, None, keepdim))
     if node := (ProdBackward0 if dim is None else ProdBackward1).record(y, x):
         node.over(x, axes)
         node.save(x)
     return y
+
+
+def accumulating(x: Tensor, dtype: Any) -> tuple[Tensor, Any]:
+    """x, in `dtype` if given, and the dtype of its sums and products: int64 of whole numbers."""
+    if dtype is not None:
+        x = to(x, dtype)
+    whole = dtype is None and x.array.dtype.kind != "f"
+    return x, np.int64 if whole else x.array.dtype
 
 
 _product: Any = np.multiply.reduce
@@ -215,21 +220,25 @@ class ProdBackward1(ProdBackward0):
     __slots__ = ()
 
 
-def cumsum(x: Tensor, dim: int) -> Tensor:
-    """yᵢ = x₀ + … + xᵢ along `dim`."""
-    (axis,) = as_axes(x, dim)
-    dtype = None if x.array.dtype.kind == "f" else np.int64
-    y = wrap(x.array.cumsum(axis, dtype))
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """yᵢ = x₀ + … + xᵢ along `dim`, in `dtype` if given; whole numbers as int64."""
+    axis = as_axis(x, dim)
+    x, dtype = accumulating(x, dtype)
+    y = wrap(x.array.reshape(x.shape or 1).cumsum(axis, dtype).reshape(x.shape))
     if node := CumsumBackward0.record(y, x):
-        node.over(x, (axis,))
+        node.axis = axis
     return y
 
 
-class CumsumBackward0(Reduction):
+class CumsumBackward0(Node):
     """dxᵢ = dyᵢ + … + dyₙ."""
 
-    __slots__ = ()
+    __slots__ = ("axis",)
+
+    axis: int
 
     def backward(self, dy: Array) -> Gradients:
-        (axis,) = self.axes
+        axis = self.axis
+        if dy.ndim == 0:
+            return (dy,)
         return (np.flip(np.cumsum(np.flip(dy, axis), axis=axis), axis),)

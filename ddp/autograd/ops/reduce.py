@@ -61,7 +61,7 @@ def sum(x: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None)
     elif x.array.dtype.kind != "f":
         x = to(x, DEFAULT_INT)
     axes = as_axes(x, dim)
-    y = wrap(_total(x.array, axes, None, None, keepdim))
+    y = wrap(_total(x.array, axes, x.array.dtype, None, keepdim))
     node_class = SumBackward0 if dim is None else SumBackward1
     if node := node_class.record(y, x):
         node.over(x, axes)

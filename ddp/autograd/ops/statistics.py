@@ -56,9 +56,8 @@ class LogsumexpBackward0(Reduction):
 def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """yᵢ = x₀ · … · xᵢ along `dim`."""
     axis = as_axis(x, dim)
-    x = x if dtype is None else to(x, dtype)
-    kept = None if x.array.dtype.kind == "f" or dtype is not None else np.int64
-    y = wrap(x.array.reshape(x.shape or 1).cumprod(axis, kept).reshape(x.shape))
+    x, dtype = moments.accumulating(x, dtype)
+    y = wrap(x.array.reshape(x.shape or 1).cumprod(axis, dtype).reshape(x.shape))
     if node := CumprodBackward0.record(y, x):
         node.axis = axis
         node.save(x)
@@ -111,15 +110,6 @@ class LogcumsumexpBackward0(Node):
         top = y.max(axis=self.axis, keepdims=True)
         shares = np.flip(np.cumsum(np.flip(dy * np.exp(top - y), self.axis), self.axis), self.axis)
         return (np.exp(x - top) * shares,)
-
-
-def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """yᵢ = x₀ + … + xᵢ along `dim`."""
-    x = x if dtype is None else to(x, dtype)
-    if x.ndim == 0:
-        as_axis(x, dim)
-        return to(x * 1, x.dtype if x.is_floating_point() or dtype is not None else np.int64)
-    return moments.cumsum(x, dim)
 
 
 def cummax(x: Tensor, dim: int) -> Sorted:
