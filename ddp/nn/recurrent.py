@@ -2,14 +2,14 @@
 
 Parameters have PyTorch's names: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then the same
 with `_reverse`, then those of layer 1. All start from U(±1/√hidden_size), in this order.
-
-Left out: packed sequences.
+Packed sequences (`nn.utils.rnn`) are walked run by run: `packed.py`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from ddp.nn import functional as F
 from ddp.nn.factory import Factory
 from ddp.nn.init import uniform_
 from ddp.nn.module import Module
+from ddp.nn.packed import Run, runs_of, scan_runs, scan_runs_backwards
 from ddp.nn.parameter import Parameter
+from ddp.nn.utils.rnn import PackedSequence
 
 States = tuple[Any, ...]  # tensors: h, or h and c
 
@@ -128,7 +130,7 @@ class _Recurrent(Module):
     def flatten_parameters(self) -> None:
         """PyTorch's hint for GPUs; nothing to do here."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """(T, N, input_size) → (T, N, directions · hidden_size) and the last states.
 
         With `proj_size` that takes the place of hidden_size, but for the cells of an LSTM.
@@ -136,12 +138,14 @@ class _Recurrent(Module):
         With `batch_first` N comes first in input and output, not in the states; without a batch
         there is no N. States are zeros by default.
         """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
         self._check_input(input)
         batched = input.ndim == 3
         x = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)
-        states = self._states(hx, x, batched)
+        states = self._states(hx, x, batched, x.shape[1])
         x, last = self._run(x, states)
         if not batched:
             x, last = x.squeeze(1), tuple([state.squeeze(1) for state in last])
@@ -149,18 +153,33 @@ class _Recurrent(Module):
             x = x.transpose(0, 1)
         return x, last if len(last) > 1 else last[0]
 
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        """The same of sequences of different lengths; the last states are in the given order."""
+        data, batch_sizes, order, back = packed
+        if data.ndim != 2:
+            raise RuntimeError(f"input must have 2 dimensions, got {data.ndim}")
+        self._check_width(data)
+        sizes = batch_sizes.tolist()
+        states = self._states(hx, data, True, sizes[0])
+        if order is not None and hx is not None:
+            states = tuple([state.index_select(1, order) for state in states])
+        y, last = self._run(data, states, runs_of(sizes))
+        if back is not None:
+            last = tuple([state.index_select(1, back) for state in last])
+        return PackedSequence(y, batch_sizes, order, back), last if len(last) > 1 else last[0]
+
     def _check_input(self, input: Tensor) -> None:
         name = type(self).__name__
-        if not isinstance(input, Tensor):
-            raise NotImplementedError(
-                f"{name}: expected a Tensor, got {type(input).__name__}; packed sequences are not "
-                "available"
-            )
         if input.ndim not in (2, 3):
             tensor = " tensor" if name == "RNN" else ""
             raise ValueError(
                 f"{name}: Expected input to be 2D or 3D, got {input.ndim}D{tensor} instead"
             )
+        self._check_width(input)
+        if input.shape[1 if self.batch_first and input.ndim == 3 else 0] == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+
+    def _check_width(self, input: Tensor) -> None:
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. Expected "
@@ -171,14 +190,12 @@ class _Recurrent(Module):
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype})."
             )
-        if input.shape[1 if self.batch_first and input.ndim == 3 else 0] == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
-    def _states(self, hx: Any, x: Tensor, batched: bool) -> States:
+    def _states(self, hx: Any, x: Tensor, batched: bool, batch: int) -> States:
         """The initial states (layers · directions, N, size), checked; zeros for None."""
         rows = self.num_layers * len(self._directions)
         sizes = (self._output_size, self.hidden_size)[: len(self.state_names)]
-        shapes = [(rows, x.shape[1], size) for size in sizes]
+        shapes = [(rows, batch, size) for size in sizes]
         if hx is None:
             return tuple([Tensor(np.zeros(shape, x.dtype)) for shape in shapes])
         given = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
@@ -199,28 +216,38 @@ class _Recurrent(Module):
                 )
         return states
 
-    def _run(self, x: Tensor, states: States) -> tuple[Tensor, States]:
-        """All layers in both directions: the last layer's outputs and every last state."""
+    def _run(
+        self, x: Tensor, states: States, runs: list[Run] | None = None
+    ) -> tuple[Tensor, States]:
+        """All layers in both directions: the last layer's outputs and every last state.
+
+        x is (T, N, input_size), or with `runs` packed data.
+        """
         last: list[States] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in self._directions:
                 start = tuple([state[len(last)] for state in states])
-                y, end = self._walk(x, start, f"l{layer}{direction}")
+                y, end = self._walk(x, start, f"l{layer}{direction}", runs)
                 outputs.append(y)
                 last.append(end)
-            x = outputs[0] if len(outputs) == 1 else cat(outputs, 2)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
         return x, tuple([stack(list(ends)) for ends in zip(*last, strict=True)])
 
-    def _walk(self, x: Tensor, start: States, suffix: str) -> tuple[Tensor, States]:
+    def _walk(
+        self, x: Tensor, start: States, suffix: str, runs: list[Run] | None
+    ) -> tuple[Tensor, States]:
         """One layer in one direction."""
         backwards = suffix.endswith("_reverse")
         own = self._parameters
         names = ("weight_ih", "weight_hh", "weight_hr")[: 3 if self.proj_size else 2]
         weights = [own[f"{name}_{suffix}"] for name in names]
         biases = (own[f"bias_ih_{suffix}"], own[f"bias_hh_{suffix}"]) if self.bias else None
+        if runs is not None:
+            walk = scan_runs_backwards if backwards else scan_runs
+            return walk(partial(self._scan, weights=weights, biases=biases), x, start, runs)
         y, end = self._scan(x.flip(0) if backwards else x, start, weights, biases)
         return (y.flip(0) if backwards else y), end
 

@@ -114,6 +114,17 @@ def test_parameters_go_to_a_vector_and_back() -> None:
     assert np.shares_memory(m.weight.array, doubled.array)
 
 
+def test_a_layer_over_packed_sequences_gives_what_each_gives_alone() -> None:
+    layer = nn.LSTM(2, 3, bidirectional=True)
+    sequences = [Tensor(np.arange(2.0 * n, dtype=np.float32).reshape(n, 2) / 9) for n in (2, 4, 1)]
+    packed = utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    outputs, (_, cells) = layer(packed)
+    for i, (y, x) in enumerate(zip(utils.rnn.unpack_sequence(outputs), sequences, strict=True)):
+        alone, (_, cell) = layer(x)
+        np.testing.assert_allclose(y.detach().array, alone.detach().array, rtol=1e-6)
+        np.testing.assert_allclose(cells[:, i].detach().array, cell.detach().array, rtol=1e-6)
+
+
 def test_a_gradient_flows_through_the_vector() -> None:
     m = nn.Linear(2, 3)
     (utils.parameters_to_vector(m.parameters()) * 2).sum().backward()
