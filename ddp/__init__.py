@@ -27,11 +27,9 @@ _IN_SUBPACKAGES = {"load": "ddp.serialization", "save": "ddp.serialization"}
 
 # What scripts ask for most often and is not there, and what to do instead.
 _ABSENT = {
-    "bfloat16": "NumPy has no such dtype; use float32",
     "compile": "operations run as they are written; leave it out",
     "complex64": "tensors are real",
     "complex128": "tensors are real",
-    "distributed": "the command `ddp train` starts the workers and exchanges gradients",
     "distributions": "draw with rand, randn, bernoulli and multinomial",
     "func": "use ddp.autograd.functional",
     "jit": "operations run as they are written; leave it out",

@@ -49,6 +49,7 @@ from ddp.autograd.devices import get_default_device as get_default_device
 from ddp.autograd.devices import mps as mps
 from ddp.autograd.devices import set_default_device as set_default_device
 from ddp.autograd.devices import xpu as xpu
+from ddp.autograd.dtypes import bfloat16 as bfloat16
 from ddp.autograd.dtypes import can_cast as can_cast
 from ddp.autograd.dtypes import finfo as finfo
 from ddp.autograd.dtypes import get_default_dtype as get_default_dtype

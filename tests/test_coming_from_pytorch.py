@@ -33,7 +33,11 @@ def rows(title: str) -> list[list[str]]:
 PRESENT = sorted(set(NAME.findall(section("What is the same"))))
 ABSENT = sorted({name for row in rows("What is not there")[1:] for name in NAME.findall(row[0])})
 INSTEAD = {name for row in rows("What is not there")[1:] for name in NAME.findall(row[-1])}
-REFUSED = {"Tensor.cuda", "nn.Module.cuda", "torch.cuda.is_available"}  # there, and tell
+REFUSED = {  # there, and tell
+    "Tensor.cuda", "nn.Module.cuda", "torch.cuda.is_available", "torch.bfloat16",
+    "torch.distributed.is_available", "torch.distributed.init_process_group",
+    "nn.parallel.DistributedDataParallel",
+}  # fmt: skip
 
 
 def is_there(library: str, name: str) -> bool:

@@ -16,6 +16,26 @@ from numpy.typing import DTypeLike
 
 Dtype = np.dtype[Any]
 
+
+class AbsentDtype:
+    """A dtype that NumPy does not have: programs may name it and compare with it, not use it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def dtype(self) -> Dtype:
+        """Asked for by NumPy where a dtype is used."""
+        raise NotImplementedError(
+            f"ddp has no {self.name}: NumPy has no such dtype; use float32, which is fast here"
+        )
+
+    def __repr__(self) -> str:
+        return f"ddp.{self.name}"
+
+
+bfloat16 = AbsentDtype("bfloat16")
+
 # What an operand is, for promotion: see `result_type`.
 NUMBER, SCALAR_TENSOR, TENSOR = 0, 1, 2
 

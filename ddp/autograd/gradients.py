@@ -77,14 +77,26 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`; `.grad` of no leaf is touched.
 
     An input the outputs do not depend on is an error, or None with `allow_unused`, or zeros
     with `materialize_grads`. With `create_graph` the gradients can be differentiated again.
+    `only_inputs` means nothing any more, in PyTorch neither.
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To "
+            "accumulate gradient for other parts of the graph, please use autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    if is_grads_batched:
+        raise NotImplementedError("grad: there is no vmap here, so gradients come one at a time")
     retain_graph = create_graph if retain_graph is None else retain_graph
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     root, seeds = _graph_root(outputs, grad_outputs, create_graph)

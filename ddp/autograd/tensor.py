@@ -22,13 +22,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ddp.autograd import views
-from ddp.autograd.dtypes import DEFAULT_FLOAT, is_floating
+from ddp.autograd.dtypes import get_default_dtype, is_floating
 from ddp.autograd.grad_mode import mode
 from ddp.autograd.hooks import Hook, HookDict, RemovableHandle, register
-from ddp.autograd.memory import Memory, is_channels_last
+from ddp.autograd.memory import Memory, Size, is_channels_last
 from ddp.autograd.node import AccumulateGrad, Array, Edge, Node
 
 ndarray = np.ndarray
@@ -64,8 +63,9 @@ class InferenceCell(list[int]):
 class Tensor(Methods, Memory):
     """An n-dimensional array that remembers how it was made.
 
-    `Tensor(array)` shares the memory of a NumPy array; lists become new float32 memory, as
-    `torch.Tensor` does. `ddp.tensor` copies and infers the dtype.
+    `Tensor(array)` shares the memory of a NumPy array or of a tensor; lists become new float32
+    memory, and sizes, as in `Tensor(2, 3)`, memory as it comes: so does `torch.Tensor`.
+    `ddp.tensor` copies and infers the dtype.
     """
 
     __slots__ = (
@@ -99,12 +99,12 @@ class Tensor(Methods, Memory):
     _accumulator: weakref.ref[AccumulateGrad] | None
     _retains_grad: bool
 
-    def __init__(self, data: ArrayLike, requires_grad: bool = False) -> None:
-        self.array = data if isinstance(data, np.ndarray) else np.array(data, DEFAULT_FLOAT)
+    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
+        self.array = _legacy_array(data)
         self._edge = None
         self._requires_grad = False
         self._grad = None
-        self._version_cell = [0, KNOWN] if self.array is data else [0]
+        self._version_cell = [0, KNOWN]
         self._base = self._base_edge = None
         self._backward_hooks = None
         self._post_accumulate_grad_hooks = None
@@ -383,6 +383,20 @@ def _can_hold(gradient: Array, leaf: Array) -> bool:
         and gradient.strides == leaf.strides
         and gradient.shape == leaf.shape
     )
+
+
+def _legacy_array(data: tuple[Any, ...]) -> Array:
+    """The memory that `Tensor(*data)` means."""
+    if len(data) == 1 and not isinstance(data[0], (int, np.integer, Size)):
+        (values,) = data
+        if isinstance(values, Tensor):
+            values._tell()
+            return values.array
+        return values if isinstance(values, ndarray) else np.array(values, get_default_dtype())
+    sizes = data[0] if data and isinstance(data[0], Size) else data
+    if not all(isinstance(size, (int, np.integer)) for size in sizes):
+        raise TypeError(f"Tensor() takes data, or sizes that are integers; got {data}")
+    return np.empty(sizes or (0,), get_default_dtype())
 
 
 def wrap(array: Any) -> Tensor:

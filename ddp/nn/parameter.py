@@ -18,7 +18,7 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         if data is None:
             data = Tensor(np.empty(0, np.float32))
-        super().__init__(data.array, requires_grad)
+        super().__init__(data.array, requires_grad=requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         """A copy of the values; the gradient is not copied."""

@@ -199,3 +199,36 @@ def test_importing_the_package_brings_no_transport() -> None:
     code = "import ddp, sys; print([m for m in ('mpi4py', 'zmq', 'msgpack') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_old_constructor_takes_data_or_sizes(lib: Lib) -> None:
+    assert lib.Tensor(2, 3).shape == (2, 3)
+    assert lib.Tensor(3).shape == (3,)
+    assert lib.Tensor().shape == (0,)
+    assert lib.Tensor(lib.ones(2, 3).size()).shape == (2, 3)
+    assert lib.Tensor((2, 3)).tolist() == lib.Tensor([2, 3]).tolist() == [2.0, 3.0]
+    x = lib.ones(2)
+    lib.Tensor(x).zero_()
+    assert x.tolist() == [0.0, 0.0]
+    assert lib.nn.Parameter(lib.Tensor(2, 3)).shape == (2, 3)
+    with pytest.raises(TypeError):
+        lib.Tensor(2, 3.5)
+
+
+def test_a_dtype_that_is_absent_may_be_named_and_compared_with(lib: Lib) -> None:
+    assert lib.ones(1).dtype != lib.bfloat16
+    assert lib.bfloat16 not in {lib.float32: "single"}
+    assert str(lib.bfloat16).endswith(".bfloat16")
+
+
+def test_a_dtype_that_is_absent_cannot_be_used() -> None:
+    uses = (
+        lambda: ddp.zeros(2, dtype=ddp.bfloat16),
+        lambda: ddp.ones(2).to(ddp.bfloat16),
+        lambda: ddp.tensor([1.0], dtype=ddp.bfloat16),
+        lambda: ddp.nn.Linear(1, 1).to(dtype=ddp.bfloat16),
+        lambda: ddp.set_default_dtype(ddp.bfloat16),
+    )
+    for use in uses:
+        with pytest.raises(NotImplementedError, match=r"^ddp has no bfloat16: .*float32"):
+            use()

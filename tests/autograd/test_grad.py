@@ -87,3 +87,11 @@ def test_the_gradient_of_an_output_by_itself_is_the_seed(lib: Lib) -> None:
     assert lib.autograd.grad(y, y)[0].tolist() == [1.0]
     x = lib.tensor(2.0, requires_grad=True)
     assert lib.autograd.grad(x, x)[0].item() == 1.0
+
+
+def test_arguments_that_programs_still_give_are_taken(lib: Lib) -> None:
+    x = leaf(lib, 2.0)
+    (dx,) = lib.autograd.grad(x * x, x, None, True, False, True, True)
+    assert dx.tolist() == [4.0]
+    with pytest.warns(FutureWarning, match="only_inputs argument is deprecated and is ignored"):
+        lib.autograd.grad(outputs=x * x, inputs=x, only_inputs=False)

@@ -16,9 +16,20 @@ def test_a_module_that_trains_on_several_devices_is_not_there(name: str) -> None
         getattr(ddp.nn, name)
 
 
-def test_torch_distributed_says_what_takes_its_place() -> None:
-    with pytest.raises(AttributeError, match=r"^ddp has no 'distributed': .*ddp train"):
-        _ = ddp.distributed
+def test_a_program_that_asks_first_finds_itself_alone() -> None:
+    assert not ddp.distributed.is_available()
+    assert not ddp.distributed.is_initialized()
+
+
+def test_process_groups_and_wrappers_say_what_takes_their_place() -> None:
+    from ddp.nn.parallel import DataParallel, DistributedDataParallel
+
+    for refused in (ddp.distributed.init_process_group, ddp.distributed.destroy_process_group):
+        with pytest.raises(NotImplementedError, match=r"^ddp has no process groups: .*ddp train"):
+            refused(backend="gloo")
+    for wrapper in (DataParallel, DistributedDataParallel):
+        with pytest.raises(NotImplementedError, match=r"^ddp has no \w+Parallel: .*ddp train"):
+            wrapper(ddp.nn.Linear(1, 1))
 
 
 def test_parameters_of_a_bucket_share_memory_and_forget_their_gradients_together() -> None:
