@@ -12,6 +12,7 @@ have to give equal bits.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -121,6 +122,7 @@ def input_gradient(dy: Array, w: Array, window: Window) -> Array:
     return conv_columns.correlate_taps(dy, conv_columns.mirrored_taps(w), back)
 
 
+@lru_cache(1024)
 def reversed_window(window: Window) -> Window | None:
     """The windows on dY that each input lies in; None where they are no frame of whole windows."""
     reach = window.reach
@@ -131,6 +133,7 @@ def reversed_window(window: Window) -> Window | None:
     return Window(window.kernel, (1, 1), frame, window.dilation, window.output, window.input)
 
 
+@lru_cache(1024)
 def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> bool:
     """Whether Winograd's way takes less time than the columns, by what was measured of both.
 
@@ -148,6 +151,7 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     return by_tiles < by_columns
 
 
+@lru_cache(1024)
 def scatters(window: Window, back: Window, images: int, outputs: int, channels: int) -> bool:
     """Whether adding pixels back beats gathering them from `back`."""
     if conv_columns.leaves_kernels(window, images, outputs):

@@ -21,10 +21,12 @@ is nine times the input. Blocks depend on shapes only, so equal inputs give equa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.layout import run_of
 from ddp.autograd.ops.window import Window
 
 # Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of
@@ -144,6 +146,7 @@ def leaves_kernels(window: Window, images: int, outputs: int) -> bool:
     return images * window.output[0] * window.output[1] <= outputs and not window.is_pointwise
 
 
+@lru_cache(1024)
 def scatter_tile(window: Window, channels: int, outputs: int) -> tuple[int, float]:
     """How many neighbouring pixels of dY to add back together, 0 for each place of the kernel by
     itself; and what that costs per pixel of dY and row of the kernel, counted in products."""
@@ -176,6 +179,7 @@ def mirrored_taps(w: Array) -> Array:
     return np.ascontiguousarray(taps[:, ::-1, ::-1].transpose(1, 2, 0, 3))
 
 
+@lru_cache(1024)
 def tile_width(window: Window, outputs: int) -> int:
     """How many neighbouring output pixels a row serves: what costs least for `outputs` channels.
 
@@ -274,7 +278,7 @@ def runs_of(image: Array, window: Window, tile: int) -> Array:
     length = 1 if dilated else run_length(window, tile)
     return np.ndarray(
         (images, window.output[0], window.output[1] // tile, window.kernel[0], pieces),
-        np.dtype((np.void, length * channels * image.itemsize)),
+        run_of(length * channels * image.itemsize),
         buffer=image,
         strides=(
             per_image,

@@ -7,6 +7,8 @@ a dense matrix. NumPy's element-wise operations keep that order by themselves.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ddp.autograd.node import Array
@@ -30,7 +32,13 @@ def runs(x: Array) -> Array:
 
     A view; the channels of a pixel have to lie together.
     """
-    return x.view(np.dtype((np.void, x.shape[-1] * x.itemsize)))
+    return x.view(run_of(x.shape[-1] * x.itemsize))
+
+
+@lru_cache(1024)
+def run_of(size: int) -> np.dtype[np.void]:
+    """The dtype of a run of memory of so many bytes."""
+    return np.dtype((np.void, size))
 
 
 def as_rows(x: Array) -> Array:

@@ -8,6 +8,7 @@ the image are never looked at: a position is looked at for those windows in whic
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,18 +76,21 @@ def give_to_maxima(dy: Array, places: Array, window: Window, dx: Array) -> None:
             pixels += given
 
 
-def steps(window: Window, shape: tuple[int, ...]) -> Iterator[tuple[int, Index, Index]]:
+@lru_cache(256)
+def steps(window: Window, shape: tuple[int, ...]) -> tuple[tuple[int, Index, Index], ...]:
     """The place of each position, and which outputs and inputs belong together there.
 
     Places count from a window's last position, 0, to its first. `shape`, (N, Ho, Wo, C), is cut
     into blocks, and all positions of a block come one after the other.
     """
     order = list(reversed(list(positions(window))))
+    plan = []
     for images, top, bottom in blocks(shape):
         for place, (row, column) in enumerate(order):
             rows, pixel_rows = window.inside(0, row, top, bottom)
             columns, pixel_columns = window.inside(1, column, 0, window.output[1])
-            yield place, (images, rows, columns), (images, pixel_rows, pixel_columns)
+            plan.append((place, (images, rows, columns), (images, pixel_rows, pixel_columns)))
+    return tuple(plan)
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, int, int]]:
