@@ -83,16 +83,12 @@ def measure(arguments: argparse.Namespace, rival: bool) -> Iterator[Row]:
     """The rows that were asked for, one by one."""
     few = min(FEW, arguments.rounds)
     for workload in WORKLOADS:
-        theirs: list[float] = []
         if workload.name not in arguments.only:
             continue
         for ranks in arguments.workers:
-            for row in steps_of(workload, ranks, arguments, rival):
-                yield row
-                if ranks == WORKERS and row.unit == "ms":
-                    theirs = row.theirs
+            yield from steps_of(workload, ranks, arguments, rival)
         if "service" in arguments.only and WORKERS in arguments.workers:
-            yield service_row(workload, theirs, few)
+            yield service_row(workload, rival, few, arguments.block_s)
     if "exchange" in arguments.only:
         yield from exchange_rows(rival, arguments.rounds, arguments.block_s)
     if "start" in arguments.only:

@@ -12,13 +12,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.processes import lines_in, running, seconds_until
 from benchmarks.rows import Row
+from benchmarks.steps import RIVAL, SERVICE
+from benchmarks.turns import add_block, warmed_up
 from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
 from ddp.data.dataset import ArrayDataset
 
@@ -27,16 +28,23 @@ WARM_UP_STEPS = 5
 RUN_S = 1.5
 
 
-def service_row(workload: Workload, theirs: Sequence[float], rounds: int) -> Row:
-    """`theirs`: the rival's milliseconds per bare step of this workload, in two processes."""
-    ours = [milliseconds_per_step(workload) for _ in range(rounds)]
-    middle = sorted(theirs)[len(theirs) // 2 : len(theirs) // 2 + 1]
+def service_row(workload: Workload, rival: bool, rounds: int, block_s: float) -> Row:
+    """Whole runs of ours, the rival's bare steps, and ours, in turns."""
+    sides = [SERVICE, *([RIVAL] if rival else [])]
+    ours = []
+    with warmed_up(workload, WORKERS, sides, block_s) as pairs:
+        for _ in range(rounds):
+            ours.append(milliseconds_per_step(workload))
+            for participant, result in pairs:
+                add_block(participant, result)
+    bare, *theirs = [result.wall_ms for _, result in pairs]
     return Row(
         section="a step of `ddp train`: coordinator, reports and metrics included",
         name=f"{workload.name}, {WORKERS}",
         unit="ms",
         ours=ours,
-        theirs=middle * len(ours),
+        theirs=theirs[0] if theirs else [],
+        beside={"bare": bare},
     )
 
 

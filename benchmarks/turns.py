@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,26 +50,34 @@ def compare(
     workload: Workload, ranks: int, sides: Sequence[Who], rounds: int, block_s: float
 ) -> dict[str, Measured]:
     """Train on all sides in turns. Raises Failure when their losses differ."""
+    with warmed_up(workload, ranks, sides, block_s) as pairs:
+        for _ in range(rounds):
+            for participant, result in pairs:
+                add_block(participant, result)
+        for participant, result in pairs:
+            note_memory(participant, result)
+    return {participant.name: result for participant, result in pairs}
+
+
+@contextmanager
+def warmed_up(
+    workload: Workload, ranks: int, sides: Sequence[Who], block_s: float
+) -> Iterator[list[tuple[Participant, Measured]]]:
+    """All sides' processes, after the steps that are checked."""
     with tempfile.TemporaryDirectory(prefix="ddp-bench-") as directory, ExitStack() as stack:
         weights = Path(directory) / "weights.npz"
         write_weights(workload, weights)
-        participants = []
+        pairs = []
         for number, who in enumerate(sides):
             meeting = str(Path(directory) / f"meeting-{number}")
             spec = {"workload": workload.name, "weights": str(weights), "meeting": meeting}
             participant = Participant(who.name, who.module, {**spec, **who.spec}, ranks, who.root)
             stack.callback(participant.close)
-            participants.append(participant)
-        results = {participant.name: Measured() for participant in participants}
-        for participant in participants:
-            warm_up(participant, results[participant.name], block_s)
-        require_agreement(workload, results)
-        for _ in range(rounds):
-            for participant in participants:
-                add_block(participant, results[participant.name])
-        for participant in participants:
-            note_memory(participant, results[participant.name])
-    return results
+            pairs.append((participant, Measured()))
+        for participant, result in pairs:
+            warm_up(participant, result, block_s)
+        require_agreement(workload, {who.name: result for who, result in pairs})
+        yield pairs
 
 
 def write_weights(workload: Workload, path: Path) -> None:
