@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.huge_pages import huge_pages
 from launcher.threads import one_thread
 
 COORDINATOR = "coordinator"
@@ -60,7 +61,8 @@ def local_plan(
 
     `python` is the interpreter to start them with, and its options.
     """
-    environment = {**one_thread(environ), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    unbuffered = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    environment = {**one_thread(environ), **huge_pages(environ), **unbuffered}
 
     def process(role: str, label: str, *arguments: str) -> Process:
         argv = (*python, "-m", "workers", role, *arguments)

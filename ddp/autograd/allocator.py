@@ -22,12 +22,14 @@ M_MMAP_THRESHOLD = -3
 MAPPED_FROM_BYTES = (256 << 20, 32 << 20)
 NEVER_TRIMMED = (1 << 31) - 1  # the largest value that mallopt takes
 
-USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")  # or in GLIBC_TUNABLES:
+TUNABLES = ("malloc.trim_threshold", "malloc.mmap_threshold")
 
 
 def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     """Have the C library reuse memory rather than return it; whether it was told to."""
-    if any(name in environment for name in USERS_OWN):
+    tunables = environment.get("GLIBC_TUNABLES", "")
+    if any(name in environment for name in USERS_OWN) or any(name in tunables for name in TUNABLES):
         return False
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):

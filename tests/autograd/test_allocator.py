@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ddp.autograd.allocator import USERS_OWN, keep_freed_memory
+from ddp.autograd.allocator import TUNABLES, USERS_OWN, keep_freed_memory
 
 PAGES_PER_STEP = 4 * (8 << 20) // 4096
 STEPS = """
@@ -50,6 +50,11 @@ def test_what_the_user_set_up_stays(name: str) -> None:
     assert keep_freed_memory({name: "1"}) is False
 
 
+@pytest.mark.parametrize("name", TUNABLES)
+def test_what_the_user_has_tuned_stays(name: str) -> None:
+    assert keep_freed_memory({"GLIBC_TUNABLES": f"glibc.{name}=1"}) is False
+
+
 @on_glibc
 def test_glibc_takes_the_settings() -> None:
-    assert keep_freed_memory({}) is True
+    assert keep_freed_memory({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}) is True

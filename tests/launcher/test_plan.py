@@ -73,6 +73,12 @@ def test_what_the_user_has_set_about_threads_stays_as_it_is() -> None:
     assert one_thread({"OMP_NUM_THREADS": "4"})["OPENBLAS_NUM_THREADS"] == "1"
 
 
+def test_memory_is_on_large_pages_unless_the_user_has_tuned_it() -> None:
+    assert plan_of().processes[1].environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    plan = plan_of(environ={"GLIBC_TUNABLES": "glibc.malloc.check=1"})
+    assert "GLIBC_TUNABLES" not in plan.processes[1].environment
+
+
 def test_more_workers_than_cores_is_worth_a_warning() -> None:
     assert plan_of(workers=2).warnings == ()
     (warning,) = plan_of(workers=3).warnings
