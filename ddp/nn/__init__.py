@@ -114,3 +114,6 @@ from ddp.nn.resampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from ddp.nn.resampling import UpsamplingNearest2d as UpsamplingNearest2d
 from ddp.nn.transformer import TransformerEncoder as TransformerEncoder
 from ddp.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from ddp.nn.transformer_decoder import Transformer as Transformer
+from ddp.nn.transformer_decoder import TransformerDecoder as TransformerDecoder
+from ddp.nn.transformer_decoder import TransformerDecoderLayer as TransformerDecoderLayer

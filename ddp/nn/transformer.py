@@ -12,11 +12,42 @@ from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from ddp.nn.attention import MultiheadAttention
 from ddp.nn.containers import ModuleList
+from ddp.nn.factory import Factory
 from ddp.nn.layernorm import LayerNorm
 from ddp.nn.layers import Dropout, Linear
 from ddp.nn.module import Module
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+
+
+def activation_of(activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The function of that name, or the function itself."""
+    if not isinstance(activation, str):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return ACTIVATIONS[activation]
+
+
+def attend(
+    attention: MultiheadAttention,
+    dropout: Dropout,
+    x: Tensor,
+    memory: Tensor,
+    mask: Tensor | None,
+    padding: Tensor | None,
+    is_causal: bool,
+) -> Tensor:
+    """What x finds in `memory`, with dropout."""
+    attended, _ = attention(
+        x, memory, memory, padding, need_weights=False, attn_mask=mask, is_causal=is_causal
+    )
+    if attention.batch_first and x.ndim == 3:
+        # PyTorch's attention leaves (S, N, d_model) memory, and draws masks in memory's order.
+        result: Tensor = dropout(attended.transpose(0, 1)).transpose(0, 1)
+    else:
+        result = dropout(attended)
+    return result
 
 
 class TransformerEncoderLayer(Module):
@@ -41,10 +72,6 @@ class TransformerEncoderLayer(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if isinstance(activation, str):
-            if activation not in ACTIVATIONS:
-                raise RuntimeError(f"activation should be relu/gelu, not {activation}")
-            activation = ACTIVATIONS[activation]
         made: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, batch_first=batch_first, **made
@@ -57,7 +84,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, layer_norm_eps, **made)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = activation
+        self.activation = activation_of(activation)
 
     def forward(
         self,
@@ -77,13 +104,7 @@ class TransformerEncoderLayer(Module):
     def _attend(
         self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool
     ) -> Tensor:
-        attended, _ = self.self_attn(
-            x, x, x, padding, need_weights=False, attn_mask=mask, is_causal=is_causal
-        )
-        if self.self_attn.batch_first and x.ndim == 3:
-            # PyTorch's attention leaves (S, N, d_model) memory, and draws masks in memory's order.
-            return self.dropout1(attended.transpose(0, 1)).transpose(0, 1)
-        return self.dropout1(attended)
+        return attend(self.self_attn, self.dropout1, x, x, mask, padding, is_causal)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
@@ -118,7 +139,7 @@ class TransformerEncoder(Module):
         return src if self.norm is None else self.norm(src)
 
 
-def generate_square_subsequent_mask(size: int) -> Tensor:
+def generate_square_subsequent_mask(size: int, device: Any = None, dtype: Any = None) -> Tensor:
     """The mask (size, size) to add so that place i sees places 0 … i: -inf above the diagonal."""
-    hidden = np.triu(np.ones((size, size), np.bool_), 1)
-    return Tensor(np.where(hidden, np.float32(-np.inf), np.float32(0)))
+    mask = Factory(device, dtype).full((size, size), -np.inf)
+    return Tensor(np.triu(mask.array, 1))

@@ -36,7 +36,8 @@ def cross_entropy(
     """
     if weight is None and reduction == "mean" and label_smoothing == 0.0 and ignore_index < 0:
         x, t = input.array, target.array
-        if x.ndim == 2 and t.shape == (len(x),) and t.size and t.dtype == np.int64:
+        fits = x.ndim == 2 and x.dtype.kind == "f" and t.shape == (len(x),)
+        if fits and t.size and t.dtype == np.int64:
             return ops.mean_cross_entropy(input, t, ignore_index)
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
