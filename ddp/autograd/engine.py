@@ -32,7 +32,7 @@ from ddp.autograd.hook_calls import (
 )
 from ddp.autograd.node import FREED, AccumulateGrad, Array, Node, underway
 from ddp.autograd.second_order import FORMULAS, recorded_gradients
-from ddp.autograd.tensor import Tensor
+from ddp.autograd.tensor import Tensor, wrap
 
 Captured = dict[Node, dict[int, Gradient]]  # node → output number → what arrived there
 Formula = Callable[[Node, list[Gradient]], Gradients]  # what is done in place of `node.backward`
@@ -221,12 +221,30 @@ def _apply_formula(
 
 
 def _give(leaf: Tensor, gradient: Array | None, is_new: bool) -> None:
-    """Give a leaf without hooks before it its gradient."""
+    """Give a leaf without hooks before it its gradient.
+
+    It is kept if it `is_new`, that is, nobody else has it, and lies as the leaf does.
+    """
     if gradient is None or not leaf._requires_grad:
         return
-    leaf._accumulate_grad(gradient, is_new)
+    is_first = leaf._grad is None and leaf.grad_buffer is None
+    if is_new and is_first and _can_hold(gradient, leaf.array):
+        leaf._grad = wrap(gradient)
+    else:
+        leaf._accumulate_grad(gradient)
     if leaf._post_accumulate_grad_hooks:
         run_post_accumulate_hooks(leaf._post_accumulate_grad_hooks, leaf)
+
+
+def _can_hold(gradient: Array, leaf: Array) -> bool:
+    """Whether `gradient` has memory of its own that lies as the leaf's."""
+    return (
+        type(gradient) is np.ndarray
+        and gradient.base is None
+        and gradient.dtype is leaf.dtype
+        and gradient.strides == leaf.strides
+        and gradient.shape == leaf.shape
+    )
 
 
 def _serve_leaf(

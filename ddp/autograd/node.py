@@ -210,7 +210,9 @@ class Node:
         That is the `grad_buffer` of a leaf that takes this gradient only, as it is; else None.
         """
         target = self.edges[index][0]
-        return target._room() if type(target) is AccumulateGrad else None
+        if type(target) is AccumulateGrad and target.variable.grad_buffer is not None:
+            return target._room()
+        return None
 
     def save(self, *values: Tensor | Array | None) -> None:
         """Keep arrays for `backward`, which finds them in `self.saved`, in this order.
@@ -322,7 +324,6 @@ class AccumulateGrad(Node):
         leaf, arrived = self.variable, underway.arrived
         if (
             arrived is None
-            or leaf.grad_buffer is None
             or leaf._grad is not None
             or leaf._backward_hooks
             or self._hooks is not None

@@ -353,11 +353,8 @@ class Tensor(Methods, Memory):
             self._post_accumulate_grad_hooks = OrderedDict()
         return register(self._post_accumulate_grad_hooks, hook)
 
-    def _accumulate_grad(self, gradient: Array, is_new: bool = False) -> None:
-        """Add `gradient` to `.grad`, in place when there is one.
-
-        `gradient` itself is kept if `is_new`, that is, nobody else has it, and its layout is right.
-        """
+    def _accumulate_grad(self, gradient: Array) -> None:
+        """Add `gradient` to `.grad`, in place when there is one; never keep `gradient` itself."""
         grad = self._grad
         if grad is not None:
             np.add(grad.array, gradient, out=grad.array, casting="same_kind")
@@ -365,24 +362,10 @@ class Tensor(Methods, Memory):
             return
         memory = self.grad_buffer
         if memory is None:
-            if is_new and _can_hold(gradient, self.array):
-                self._grad = wrap(gradient)
-                return
             memory = np.empty_like(self.array)  # the leaf's own layout
         if memory is not gradient:  # an operation may have written it there, see `Node.sink`
             np.copyto(memory, gradient, casting="same_kind")
         self._grad = wrap(memory)
-
-
-def _can_hold(gradient: Array, leaf: Array) -> bool:
-    """Whether `gradient` has memory of its own that lies as the leaf's."""
-    return (
-        type(gradient) is ndarray
-        and gradient.base is None
-        and gradient.dtype is leaf.dtype
-        and gradient.strides == leaf.strides
-        and gradient.shape == leaf.shape
-    )
 
 
 def _legacy_array(data: tuple[Any, ...]) -> Array:

@@ -80,6 +80,17 @@ class CrossEntropyLoss(_WeightedLoss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Logits and classes → 0-d, or one loss each without a reduction."""
+        return F.cross_entropy(
+            input,
+            target,
+            self._buffers.get("weight"),
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
 
 class NLLLoss(_WeightedLoss):
     """`functional.nll_loss`: log-probabilities (N, C, ...) with class indices (N, ...)."""

@@ -25,6 +25,7 @@ Work = tuple[Array, Array]
 Values = dict[str, Any]
 Names = tuple[str, ...]
 
+MANY = 8  # fewer small parameters are done sooner one by one
 SMALL = PIECE_ELEMENTS // 8  # elements; gathering a larger parameter costs more than its own walk
 
 
@@ -88,12 +89,12 @@ class ElementwiseOptimizer(Optimizer):
 
     def _move_together(self, small: Together, names: Names, now: Values) -> None:
         """Move small parameters: as one, unless one must see what is done to another."""
-        if len(small.members) > 1 and small.are_apart():
+        if len(small.members) >= MANY and small.are_apart():
             self._move_piece(small.gathered(), names, now)
             small.put_back()
             return
         for arrays in small.members:
-            self._move_pieces(arrays, names, now)
+            self._move_piece(arrays, names, now)
 
     def _move_pieces(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
         for piece in pieces(*arrays):

@@ -36,8 +36,8 @@ class Scratch:
     """Memory for one piece: temporaries, and rows in which small parameters are gathered."""
 
     def __init__(self) -> None:
-        self._temporaries: dict[np.dtype[Any], Array] = {}
-        self._flat: dict[tuple[int, np.dtype[Any]], tuple[Array, ...]] = {}
+        self._memory: dict[np.dtype[Any], Array] = {}
+        self._like: dict[tuple[tuple[int, ...], np.dtype[Any]], tuple[Array, ...]] = {}
         self._plans: dict[tuple[Shapes, int, np.dtype[Any]], Plan] = {}
         self._asked: list[Array] = []  # the arrays of the last question of this kind,
         self._apart = True  # and its answer
@@ -46,13 +46,13 @@ class Scratch:
         """`TEMPORARIES` uninitialised arrays of the shape and dtype of `piece`."""
         if piece.size > PIECE_ELEMENTS:
             return tuple([np.empty_like(piece) for _ in range(TEMPORARIES)])
-        flat = self._flat.get((piece.size, piece.dtype))
-        if flat is None:
-            memory = self._temporaries.setdefault(
+        key = (piece.shape, piece.dtype)
+        if key not in self._like:
+            memory = self._memory.setdefault(
                 piece.dtype, np.empty((TEMPORARIES, PIECE_ELEMENTS), piece.dtype)
             )
-            flat = self._flat[piece.size, piece.dtype] = tuple(memory[:, : piece.size])
-        return flat if piece.ndim == 1 else tuple([t.reshape(piece.shape) for t in flat])
+            self._like[key] = tuple([t[: piece.size].reshape(piece.shape) for t in memory])
+        return self._like[key]
 
     def plan(self, shapes: Shapes, kinds: int, dtype: np.dtype[Any]) -> Plan:
         """Where `kinds` arrays of each of these shapes are gathered."""

@@ -8,6 +8,7 @@ a dense matrix. NumPy's element-wise operations keep that order by themselves.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -62,10 +63,18 @@ def column_sums(matrix: Array) -> Array:
     """
     count, columns = matrix.shape
     if count <= SUM_ROWS:
-        return np.ones(count, matrix.dtype) @ matrix
+        return ones(count, matrix.dtype).dot(matrix)
     whole = count - count % SUM_ROWS
     parts = np.ones(SUM_ROWS, matrix.dtype) @ matrix[:whole].reshape(-1, SUM_ROWS, columns)
     return column_sums(parts) + column_sums(matrix[whole:])
+
+
+@lru_cache(maxsize=64)
+def ones(count: int, dtype: np.dtype[Any]) -> Array:
+    """A vector of ones, made once; it is for reading only."""
+    vector = np.ones(count, dtype)
+    vector.flags.writeable = False
+    return vector
 
 
 def column_dots(a: Array, b: Array) -> Array:
