@@ -16,6 +16,8 @@ ZERO = np.zeros((), FLOAT32)  # an array: a number would be converted at every c
 def relu(input: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN."""
     x = input.array
+    if x.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
     y = wrap(np.maximum(x, ZERO if x.dtype is FLOAT32 else x.dtype.type(0)))
     if node := ReluBackward0.record(y, input):
         node.save(y)

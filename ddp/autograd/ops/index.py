@@ -148,6 +148,10 @@ def _within(index: Array, length: int) -> bool:
     return not index.size or (index.min() >= 0 and index.max() < length)
 
 
+class OutOfRange(IndexError, RuntimeError):
+    """An index beyond its axis: PyTorch raises the one or the other, by how the memory lies."""
+
+
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries `index` (1-D) of the axis `dim`."""
     axis = as_axis(x, dim)
@@ -155,7 +159,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     if x.array.ndim == 0 and index.array.size != 1:
         raise RuntimeError("index_select(): a 0-d tensor has one entry to select")
     if not _within(index.array, length):
-        raise IndexError(f"index_select(): index out of range for a dimension of {length}")
+        raise OutOfRange(f"index_select(): index out of range for a dimension of {length}")
     items: tuple[Any, ...] = (*(slice(None),) * axis, index.array) if x.array.ndim else ()
     y = wrap(x.array[items])
     if node := IndexSelectBackward0.record(y, x):

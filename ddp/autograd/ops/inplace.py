@@ -86,7 +86,7 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     try:
         recorded = check_and_see_whether_recorded(x, value)
     except RuntimeError:
-        x.array[items]  # PyTorch looks at the index first
+        _refuse_too_many(x, items)  # which is what PyTorch looks at first
         raise
     region = value.array if isinstance(value, Tensor) else number_for(x, value)
     writing(x, lambda: x.array.__setitem__(items, region))
@@ -99,6 +99,14 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
         node.index, node.value_shape = items, source.array.shape
         rebase(x, written)
     return x
+
+
+def _refuse_too_many(x: Tensor, items: tuple[Any, ...]) -> None:
+    try:
+        x.array[items]
+    except IndexError as error:
+        if "too many indices" in str(error):
+            raise
 
 
 def number_for(x: Tensor, value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import CONSTANT, Array, Gradients, Node, Saves
 from ddp.autograd.ops.activation import logistic, softplus
 from ddp.autograd.ops.layout import as_rows, from_rows
@@ -316,8 +317,14 @@ def checked_targets(target: Array, classes: int, ignore_index: int) -> tuple[Arr
 
 
 def rows_of_logits(x: Array) -> Array:
-    """(N, C, ...) → the dense matrix (N · ..., C); (C,) → (1, C)."""
-    return as_rows(x if x.ndim > 1 else x[None])
+    """(N, C, ...) → the dense matrix (N · ..., C); (C,) → (1, C). Floats only, of some class."""
+    if x.dtype.kind != "f":
+        name = message_name(x.dtype)
+        raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{name}'")
+    x = x if x.ndim > 1 else x[None]
+    if x.shape[1] == 0:
+        raise IndexError("Target 0 is out of bounds.")
+    return as_rows(x)
 
 
 def logits_shape(rows: Array, shape: tuple[int, ...]) -> Array:

@@ -59,6 +59,8 @@ def bmm(a: Tensor, b: Tensor) -> Tensor:
 
 def mv(a: Tensor, b: Tensor) -> Tensor:
     """y = a @ b for a matrix (M, K) and a vector (K,)."""
+    if a.ndim == 0:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     if (a.ndim, b.ndim) != (2, 1):
         raise RuntimeError(f"mv expects a matrix and a vector, got {a.ndim}D and {b.ndim}D tensors")
     return matmul(a, b)

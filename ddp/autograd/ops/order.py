@@ -126,7 +126,7 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower of two; over `dim`, (values, indices). NaN wins."""
-    if x.array.size:
+    if x.array.size or dim is not None:
         refuse_bools("median_cpu", x)
     if dim is None:
         if x.array.size == 0 and x.is_floating_point():

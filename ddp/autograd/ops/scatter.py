@@ -158,11 +158,11 @@ class IndexAddBackward0(ScatterAddBackward0):
 
 def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """x with the entries of `source` added to the entries `index` of the axis `dim`."""
+    if x.ndim == 0 and index.numel() != 1:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     _require_one_each("index_add_", source, dim, index)
     _require_within(x, dim, index, RuntimeError if x.ndim > 1 else IndexError)
     scaled = source if alpha == 1 else to(mul(source, alpha), source.dtype)
-    if x.ndim == 0 and index.numel() != 1:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     where = _at_entries(x, dim, index)
     expected = x.array[where].shape
     if source.array.shape != expected and x.array.ndim:
@@ -202,7 +202,10 @@ def index_copy(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
 
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Operand) -> Tensor:
     """A copy of x with `value` in the entries `index` of the axis `dim`."""
-    once = wrap(np.unique(index.array))
+    chosen = np.unique(index.array)
+    if x.array.size == 0 and x.array.shape[as_axis(x, dim)]:
+        chosen = chosen[:0]  # PyTorch does not look at indices where there is nothing to fill
+    once = wrap(chosen)
     return _write(IndexFillBackward0, x, _at_entries(x, dim, once), _source(x, value, None))
 
 
