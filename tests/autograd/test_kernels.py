@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ddp.autograd.ops import blocks, gelu
+from ddp.autograd.ops.embedding import add_rows
 from ddp.autograd.ops.erf import erf
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
@@ -105,3 +106,13 @@ def test_attention_does_not_overflow_whatever_the_scores(size: float) -> None:
         a, b, c = (Tensor((x * s).astype(dtype)) for x, s in ((q, size), (k, 1.0), (v, 1.0)))
         results.append(F.scaled_dot_product_attention(a, b, c, is_causal=True).array)
     np.testing.assert_allclose(*results, 1e-3, 1e-4 * max(size / 10, 1))
+
+
+@pytest.mark.parametrize(("table_rows", "count"), [(1, 0), (3, 500), (300, 400), (2000, 3000)])
+def test_rows_are_added_one_after_the_other_in_their_order(table_rows: int, count: int) -> None:
+    indices = RNG.integers(0, table_rows, count) // RNG.integers(1, 9, count)
+    rows = RNG.standard_normal((count, 5)).astype(np.float32)
+    found, expected = np.zeros((2, table_rows, 5), np.float32)
+    add_rows(found, indices, rows)
+    np.add.at(expected, indices, rows)
+    np.testing.assert_array_equal(found, expected)
