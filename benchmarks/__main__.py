@@ -17,7 +17,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import machine
@@ -25,11 +25,11 @@ from benchmarks.baton import Failure
 from benchmarks.chart import bars, draw_results
 from benchmarks.exchange import exchange_rows
 from benchmarks.installed import installed_row
-from benchmarks.rows import HEADS, Row, cells, missed, sections, to_json
+from benchmarks.report import for_terminal
+from benchmarks.rows import Row, cells, to_json
 from benchmarks.service import WORKERS, service_row
 from benchmarks.start import start_row
 from benchmarks.steps import step_rows
-from benchmarks.table import as_text, number
 from benchmarks.workloads import BY_NAME, WORKLOADS, Workload
 
 EXTRAS = ("service", "exchange", "start", "installed")
@@ -51,7 +51,7 @@ def main() -> int:
         print(f"benchmarks: {failure}", file=sys.stderr)
         return 1
     facts["load_after"] = round(os.getloadavg()[0], 2)
-    print(report(rows))
+    print(for_terminal(rows))
     if arguments.out is not None:
         write(arguments.out, facts, arguments, rows)
         if importlib.util.find_spec("matplotlib") is not None and bars(rows):
@@ -109,23 +109,6 @@ def steps_of(
         arguments.block_s,
         arguments.clock,
     )
-
-
-def report(rows: Sequence[Row]) -> str:
-    """The tables of all sections, and what was missed."""
-    parts = []
-    for title, inside in sections(rows):
-        parts.append(as_text((title, *HEADS[1:]), [cells(row) for row in inside]))
-    beside = [
-        (row.name, name, number(sorted(values)[len(values) // 2]), row.unit)
-        for row in rows
-        for name, values in row.beside.items()
-    ]
-    if beside:
-        parts.append(as_text(("beside these", "", "", ""), beside))
-    short = missed(rows)
-    parts.append(f"missed: {', '.join(short)}" if short else "every goal reached")
-    return "\n\n".join(parts)
 
 
 def write(

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import exchange, installed, ratios, spans, table
 from benchmarks.chart import SECTION, Bar, bars
 from benchmarks.ratios import agree, block_steps, ratio
+from benchmarks.report import for_document, for_terminal
 from benchmarks.rows import Row, cells, from_json, missed, sections, to_json
 from benchmarks.table import as_markdown, as_text
 
@@ -112,3 +113,16 @@ def test_the_chart_shows_the_training_steps_that_have_a_rival() -> None:
         Row(section="all-reduce", name="1 KiB", unit="ms", ours=[1.0], theirs=[2.0], must=20),
     ]
     assert bars(rows) == [Bar("gpt-128", 2, height=2.0, low=2.0, high=2.0, must=1.1)]
+
+
+def test_a_report_has_a_table_per_section_and_says_what_was_missed() -> None:
+    rows = [
+        Row(section="steps", name="a", unit="ms", ours=[1.0], theirs=[1.0], must=2),
+        Row(section="size", name="b", unit="MB", ours=[1.0], beside={"other": [3.0]}),
+    ]
+    steps, size, beside, short = for_terminal(rows).split("\n\n")
+    assert steps.startswith("steps")
+    assert size.startswith("size")
+    assert beside.splitlines()[-1].split() == ["b", "other", "3.00", "MB"]
+    assert short == "missed: a"
+    assert for_document(rows).count("| --- |") == 2
