@@ -26,6 +26,7 @@ from functools import lru_cache
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.blas import product, product_of_columns, right_operand
 from ddp.autograd.ops.layout import run_of
 from ddp.autograd.ops.window import Window
 
@@ -61,8 +62,9 @@ def _product(
 ) -> Array:
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
+    matrix = right_operand(matrix)
     for block, columns in column_blocks(x, window, tile, by_channel):
-        np.matmul(columns, matrix, out=rows[block])
+        product(columns, matrix, rows[block])
     return y
 
 
@@ -86,15 +88,11 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
 
 def _sum_products(rows: Array, blocks: Iterator[tuple[slice, Array]], total: Array) -> None:
     """rowsᵀ @ columns, block by block, into `total`."""
-    is_first = True
+    total[...] = 0
+    part = np.empty_like(total)
     for block, columns in blocks:
-        if is_first:
-            np.matmul(rows[block].T, columns, out=total)
-            is_first = False
-        else:
-            total += rows[block].T @ columns
-    if is_first:
-        total[...] = 0
+        product_of_columns(rows[block], columns, part)
+        total += part
 
 
 def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:

@@ -31,14 +31,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.blas import SMALL, product, right_operand
 from ddp.autograd.ops.window import Pair, Window
 
 # Tiles per block, for 64 channels 1 MiB transformed. More amortise the kernels' way through the
 # cache better where channels are many, fewer stay nearer where they are few.
-TILES = 256
-# Longer matrices are multiplied by the small transforms in pieces: OpenBLAS has a special way of
-# products of less than 10⁶ multiplications that packs nothing, three times as fast.
-PIECE = 1_000_000 // (4 * 16)
+TILES = 240
+# Longer matrices are multiplied by A in pieces, three times as fast (`blas.py`).
+PIECE = SMALL // (4 * 16)
 
 _A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
@@ -59,9 +59,12 @@ def correlate(x: Array, kernels: Array, window: Window) -> Array:
     """x (N, H, W, C) with transformed kernels (16, C, O) → (N, Ho, Wo, O)."""
     outputs = kernels.shape[2]
     y = np.empty((len(x), *window.output, outputs), x.dtype)
+    kernels = right_operand(kernels)
     for block, tiles in transformed_blocks(x, window):
-        product = np.matmul(tiles.reshape(16, -1, x.shape[3]), kernels)
-        _store(_times(TO_OUTPUT, product), y[block.first : block.last], block)
+        tiles = tiles.reshape(16, -1, x.shape[3])
+        products = np.empty((*tiles.shape[:2], outputs), x.dtype)
+        product(tiles, kernels, products)
+        _store(_times(TO_OUTPUT, products), y[block.first : block.last], block)
     return y
 
 
