@@ -24,7 +24,7 @@ from benchmarks.workloads import BY_NAME, MOMENTUM, Workload, batches
 from ddp.data.dataset import ArrayDataset
 
 WORKERS = 2
-WARM_UP_STEPS = 5
+WARM_UP_STEPS = 3
 RUN_S = 1.5
 
 

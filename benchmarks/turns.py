@@ -18,7 +18,7 @@ from benchmarks.workloads import SEED, Workload
 
 CHECKED_STEPS = 5
 RTOL = 1e-4  # of the losses of the checked steps
-CALIBRATION = 3  # blocks, of which the fastest counts
+CALIBRATION = 3  # blocks of two steps, of which the fastest counts
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,11 @@ def write_weights(workload: Workload, path: Path) -> None:
 def warm_up(participant: Participant, result: Measured, block_s: float) -> None:
     """Take the steps that are checked, then find how many fill a block."""
     result.losses = [answer["losses"] for answer in participant.ask("losses", CHECKED_STEPS)]
-    seconds = [slowest(participant.ask("steps", 2), "wall_s") / 2 for _ in range(CALIBRATION)]
-    result.steps = block_steps(min(seconds), block_s)
+    seconds = slowest(participant.ask("steps", 1), "wall_s")
+    if seconds < block_s:
+        blocks = [slowest(participant.ask("steps", 2), "wall_s") / 2 for _ in range(CALIBRATION)]
+        seconds = min(blocks)
+    result.steps = block_steps(seconds, block_s)
 
 
 def require_agreement(workload: Workload, results: Mapping[str, Measured]) -> None:
