@@ -48,9 +48,9 @@ def as_rows(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(-1, x.shape[2])
 
 
-def input_gates(x: Tensor, w_ih: Tensor, bias: Array | None) -> Array:
+def input_gates(x: Tensor, w_ih: Array, bias: Array | None) -> Array:
     """x @ w_ihᵀ + bias for all steps: (T, N, G·H)."""
-    gates = as_rows(x.array) @ w_ih.array.T
+    gates = as_rows(x.array) @ w_ih.T
     if bias is not None:
         gates += bias
     return gates.reshape(*x.shape[:2], -1)
@@ -65,7 +65,7 @@ def rnn(
     x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases, nonlinearity: str
 ) -> Tensor:
     """h' = tanh or relu of (x @ w_ihᵀ + b_ih + h @ w_hhᵀ + b_hh) → all h' (T, N, H)."""
-    y = input_gates(x, w_ih, summed(biases))
+    y = input_gates(x, w_ih.array, summed(biases))
     w = np.ascontiguousarray(w_hh.array.T)
     h = h0.array
     for step in y:
@@ -100,7 +100,7 @@ def gru(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Biases) -> Te
 
     x_g and h_g are the parts of x @ w_ihᵀ + b_ih and h @ w_hhᵀ + b_hh, in the order r, z, n.
     """
-    gates = input_gates(x, w_ih, None if biases is None else biases[0].array)
+    gates = input_gates(x, w_ih.array, None if biases is None else biases[0].array)
     (steps, batch), size = x.shape[:2], w_hh.shape[1]
     y = np.empty((steps, batch, size), gates.dtype)
     candidates = np.empty_like(y)  # h_n
@@ -167,33 +167,55 @@ def lstm(
     """c' = f · c + i · g, h' = o · tanh c' → all h' (T, N, H) and the last c' (N, H).
 
     i, f, o = logistic and g = tanh of x @ w_ihᵀ + b_ih + h @ w_hhᵀ + b_hh, in the order i, f, g, o.
-    With a projection `w_hr` (P, H) h' is (o · tanh c') @ w_hrᵀ, and w_hh (4·H, P).
+    With a projection `w_hr` (P, H) h' is (o · tanh c') @ w_hrᵀ, and w_hh (4·H, P). As logistic(a)
+    is (1 + tanh(a / 2)) / 2, one tanh serves all gates, when the weights of three are halved.
     """
-    gates = input_gates(x, w_ih, summed(biases))
     (steps, batch), size = x.shape[:2], c0.shape[1]
+    halves = np.full(4 * size, 0.5, w_ih.dtype)
+    halves[2 * size : 3 * size] = 1  # g is no logistic
+    bias = summed(biases)
+    gates = input_gates(
+        x, w_ih.array * halves[:, np.newaxis], None if bias is None else bias * halves
+    )
     hidden, tanh_c = np.empty((2, steps, batch, size), gates.dtype)
     cells = np.empty((steps + 1, batch, size), gates.dtype)
     cells[0] = c0.array
     y = hidden if w_hr is None else np.empty((steps, *h0.shape), gates.dtype)
-    w = np.ascontiguousarray(w_hh.array.T)
-    h = h0.array
-    for t in range(steps):
-        gate = gates[t]
-        gate += h @ w
-        i, f, g, o = parts(gate, 4)
-        gate[:, : 2 * size] = logistic(gate[:, : 2 * size])
-        np.tanh(g, out=g)
-        o[...] = logistic(o)
-        np.add(f * cells[t], i * g, out=cells[t + 1])
-        h = np.multiply(o, np.tanh(cells[t + 1], out=tanh_c[t]), out=hidden[t])
+    w = np.ascontiguousarray(w_hh.array.T) * halves
+    h, part, added = h0.array, np.empty_like(gates[0]), np.empty_like(hidden[0])
+    for gate, c, c_next, t, out, projected in zip(
+        gates, cells[:-1], cells[1:], tanh_c, hidden, y, strict=True
+    ):
+        gate += np.matmul(h, w, out=part)
+        i, f, g, o = parts(np.tanh(gate, out=gate), 4)
+        for logistic_part in (gate[:, : 2 * size], o):  # i and f, and o
+            logistic_part *= 0.5
+            logistic_part += 0.5
+        np.multiply(f, c, out=c_next)
+        c_next += np.multiply(i, g, out=added)
+        h = np.multiply(o, np.tanh(c_next, out=t), out=out)
         if w_hr is not None:
-            h = np.matmul(h, w_hr.array.T, out=y[t])
+            h = np.matmul(h, w_hr.array.T, out=projected)
     output, last_cell = wrap(y), wrap(cells[-1].copy())
     inputs = (x, h0, c0, w_ih, w_hh, *(biases or ()), *(() if w_hr is None else (w_hr,)))
     if node := LstmBackward0.record_several((output, last_cell), *inputs):
         node.has_bias = biases is not None
         node.save(x, h0, w_ih, w_hh, output, gates, cells, tanh_c, w_hr, *(biases or ()))
     return output, last_cell
+
+
+def lstm_slopes(gates: Array, cells: Array, tanh_c: Array) -> Array:
+    """What di, df and dg are per dc', and do per dh', for all steps at once: (T, N, 4·H)."""
+    size = tanh_c.shape[2]
+    i, g = (gates[:, :, n * size : (n + 1) * size] for n in (0, 2))
+    slopes = gates * gates
+    np.subtract(gates, slopes, out=slopes)  # s · (1 - s) of the logistic gates
+    di, df, dg, do = (slopes[:, :, n * size : (n + 1) * size] for n in range(4))
+    di *= g
+    df *= cells[:-1]
+    np.multiply(i, 1 - g * g, out=dg)
+    do *= tanh_c
+    return slopes
 
 
 class LstmBackward0(Recurrent):
@@ -207,24 +229,25 @@ class LstmBackward0(Recurrent):
 
     def backward(self, dy: Array | None, dc: Array | None) -> Gradients:
         _, h0, _, w_hh, y, gates, cells, tanh_c, w_hr, *_ = self.saved
-        da = np.empty_like(gates)
+        size = tanh_c.shape[2]
+        da = lstm_slopes(gates, cells, tanh_c)  # each times the gradient of c' or h' that it awaits
+        into_cell = (1 - tanh_c * tanh_c) * gates[:, :, 3 * size :]
         arrived = None if w_hr is None else np.empty_like(y)
         dh = np.zeros_like(h0, order="C")
-        dc = np.zeros_like(cells[0]) if dc is None else dc
+        dc = np.zeros_like(cells[0]) if dc is None else dc.copy()
         for t in range(len(y) - 1, -1, -1):
-            i, f, g, o = parts(gates[t], 4)
-            di, df, dg, do = parts(da[t], 4)
-            dh = dh if dy is None else dy[t] + dh
+            if dy is not None:
+                dh += dy[t]
             if arrived is not None:
                 arrived[t] = dh
-                dh = dh @ w_hr
-            do[...] = dh * tanh_c[t] * o * (1 - o)
-            dc = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])
-            di[...] = dc * g * i * (1 - i)
-            df[...] = dc * cells[t] * f * (1 - f)
-            dg[...] = dc * i * (1 - g * g)
-            dc = dc * f
-            dh = da[t] @ w_hh
+            dh_full = dh if w_hr is None else dh @ w_hr
+            into_cell[t] *= dh_full
+            dc += into_cell[t]
+            of_cell = da[t].reshape(-1, 4, size)[:, :3]  # di, df, dg
+            of_cell *= dc[:, np.newaxis]
+            da[t, :, 3 * size :] *= dh_full
+            dc *= gates[t, :, size : 2 * size]
+            np.matmul(da[t], w_hh, out=dh)
         gradients = self.gathered(da, da, [dh, dc], y)
         if arrived is None:
             return gradients
