@@ -68,6 +68,11 @@ def tensor_backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """`Tensor.backward`: see `backward`."""
+    is_plain = gradient is None and inputs is None and not create_graph and self._base is None
+    if is_plain and self._edge is not None and self.array.size == 1:
+        seed = np.ones(self.array.shape, self.array.dtype)
+        walk(GraphRoot((self._edge,)), [seed], bool(retain_graph))
+        return
     backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
 

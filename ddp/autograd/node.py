@@ -382,6 +382,11 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     reference = leaf._accumulator
     node = None if reference is None else reference()
     if node is None:
-        node = AccumulateGrad(leaf)
+        node = _new(AccumulateGrad)  # and what `__init__` does, as in `record`
+        node.variable = leaf
+        node.edges = node._saved = node._saved_versions = ()
+        node._num_outputs = 1
+        node._hooks = None
+        node._number = next(_sequence)
         leaf._accumulator = weakref.ref(node)
     return node

@@ -71,30 +71,35 @@ class ElementwiseOptimizer(Optimizer):
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
-        small = Together(self._scratch)
-        shared: Numbers = {}
+        many = len(params) >= MANY
+        small, shared, now = Together(self._scratch), None, group
         for param in params:
             assert param._grad is not None
             state = self.state[param] if names else {}
             numbers = self._begin(param, state, group)
+            if numbers != shared:
+                small = self._move_together(small, names, now)
+                shared, now = numbers, group | numbers
             arrays = [param.array, param._grad.array, *[state[name].array for name in names]]
             if param.array.size > SMALL:
-                self._move_pieces(arrays, names, group | numbers)
-                continue
-            if numbers != shared or not small.takes(arrays):
-                self._move_together(small, names, group | shared)
-                small, shared = Together(self._scratch), numbers
-            small.add(arrays)
-        self._move_together(small, names, group | shared)
+                self._move_pieces(arrays, names, now)
+            elif many:
+                if not small.takes(arrays):
+                    small = self._move_together(small, names, now)
+                small.add(arrays)
+            else:
+                self._move_piece(arrays, names, now)
+        self._move_together(small, names, now)
 
-    def _move_together(self, small: Together, names: Names, now: Values) -> None:
-        """Move small parameters: as one, unless one must see what is done to another."""
-        if len(small.members) >= MANY and small.are_apart():
+    def _move_together(self, small: Together, names: Names, now: Values) -> Together:
+        """Move small parameters as one, unless one must see what is done to another."""
+        if len(small.members) > 1 and small.are_apart():
             self._move_piece(small.gathered(), names, now)
             small.put_back()
-            return
-        for arrays in small.members:
-            self._move_piece(arrays, names, now)
+        else:
+            for arrays in small.members:
+                self._move_piece(arrays, names, now)
+        return Together(self._scratch)
 
     def _move_pieces(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
         for piece in pieces(*arrays):
@@ -103,11 +108,12 @@ class ElementwiseOptimizer(Optimizer):
     def _move_piece(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
         """Move one piece; `arrays` are parameter, gradient, and what is kept under `names`."""
         p, g, *kept = arrays
-        scaled, decayed_, *work = self._scratch.like(p)
+        r, s, t, u = self._scratch.like(p)
         if self.gradient_factor != 1.0:
-            g = np.multiply(g, g.dtype.type(self.gradient_factor), out=scaled)
-        g = self._decay(p, g, decayed_, now)
-        self._move(p, g, dict(zip(names, kept, strict=True)), (work[0], work[1]), now)
+            g = np.multiply(g, g.dtype.type(self.gradient_factor), out=r)
+        if now.get("weight_decay") or now["maximize"]:
+            g = self._decay(p, g, s, now)
+        self._move(p, g, dict(zip(names, kept, strict=True)), (t, u), now)
 
     @staticmethod
     def _decay(p: Array, g: Array, s: Array, now: Values) -> Array:
