@@ -86,7 +86,7 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     try:
         recorded = check_and_see_whether_recorded(x, value)
     except RuntimeError:
-        _refuse_too_many(x, items)  # which is what PyTorch looks at first
+        _refuse_index(x, items)  # which is what PyTorch looks at first
         raise
     region = value.array if isinstance(value, Tensor) else number_for(x, value)
     writing(x, lambda: x.array.__setitem__(items, region))
@@ -101,11 +101,13 @@ def setitem(x: Tensor, index: Any, value: Operand) -> Tensor:
     return x
 
 
-def _refuse_too_many(x: Tensor, items: tuple[Any, ...]) -> None:
+def _refuse_index(x: Tensor, items: tuple[Any, ...]) -> None:
+    """Raise IndexError for what PyTorch finds wrong before it comes to lists of places."""
     try:
         x.array[items]
     except IndexError as error:
-        if "too many indices" in str(error):
+        lists = [item for item in items if isinstance(item, np.ndarray)]
+        if not lists or "too many indices" in str(error):
             raise
 
 
@@ -300,11 +302,8 @@ def become_view(x: Tensor, view: Tensor) -> Tensor:
     """Make x what `view`, a view of it, is: its shape, and its place in the graph if recorded."""
     x.array = view.array
     x._version_cell[0] += 1
-    if view._edge is not None:
-        if x._base is None:
-            rebase(x, view)
-        else:
-            x._edge, x._backward_hooks = view._edge, None
+    if view._edge is not None:  # what is retained stays with the old place, as in PyTorch
+        x._edge, x._backward_hooks = view._edge, None
     return x
 
 

@@ -126,8 +126,6 @@ def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Sorted:
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, the lower of two; over `dim`, (values, indices). NaN wins."""
-    if x.array.size or dim is not None:
-        refuse_bools("median_cpu", x)
     if dim is None:
         if x.array.size == 0 and x.is_floating_point():
             return x.sum() * float("nan")
@@ -136,12 +134,12 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
                 return wrap(np.array(np.nan).astype(x.array.dtype))
         return median(flatten(x), 0).values
     axis = as_axis(x, dim)
+    if x.array.ndim and not x.array.shape[axis]:
+        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
+    refuse_bools("median_cpu", x)
     order = _order(x.array, axis, False)
     along = 0 if x.array.ndim == 0 else axis
-    length = order.shape[along]
-    if length == 0:
-        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
-    where = order.take([(length - 1) // 2], along)
+    where = order.take([(order.shape[along] - 1) // 2], along)
     if x.array.dtype.kind == "f" and x.array.ndim:
         missing = np.isnan(x.array)
         first = np.expand_dims(missing.argmax(axis), axis)

@@ -14,7 +14,7 @@ from ddp.autograd.dtypes import message_name
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.arithmetic import div, floor_divide, mul
 from ddp.autograd.ops.broadcast import Operand, to
-from ddp.autograd.ops.index import IndexBackward0, gather, getitem
+from ddp.autograd.ops.index import IndexBackward0, OutOfRange, gather, getitem
 from ddp.autograd.ops.reduce import as_axis
 from ddp.autograd.ops.shape import expand, reshape
 from ddp.autograd.tensor import Tensor, wrap
@@ -161,7 +161,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
     if x.ndim == 0 and index.numel() != 1:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     _require_one_each("index_add_", source, dim, index)
-    _require_within(x, dim, index, RuntimeError if x.ndim > 1 else IndexError)
+    _require_within(x, dim, index, OutOfRange)
     scaled = source if alpha == 1 else to(mul(source, alpha), source.dtype)
     where = _at_entries(x, dim, index)
     expected = x.array[where].shape
@@ -184,7 +184,7 @@ def _require_one_each(name: str, source: Tensor, dim: int, index: Tensor) -> Non
 
 
 def _require_within(x: Tensor, dim: int, index: Tensor, error: type[Exception]) -> None:
-    """Raise `error`, which PyTorch's operations choose each for itself: none counts backwards."""
+    """Raise `error` for an index beyond the axis; none counts backwards."""
     axis = as_axis(x, dim)
     length = x.array.shape[axis] if x.array.ndim else 1
     beyond = index.array[(index.array < 0) | (index.array >= length)]
