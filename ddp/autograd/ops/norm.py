@@ -41,7 +41,8 @@ def batch_norm(
     mean, variance = moments(x) if statistics is None else statistics
     inverse_std = 1.0 / np.sqrt(variance + eps)
     scale = inverse_std if weight is None else inverse_std * weight.array
-    y = normalised(x, mean, scale, None if bias is None else bias.array)
+    offset = -mean * scale if bias is None else bias.array - mean * scale
+    y = scaled(x, scale, offset)
     output = wrap(from_rows(y, input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeBatchNormBackward0.record(output, *inputs):
@@ -77,9 +78,8 @@ class NativeBatchNormBackward0(Node):
             dw = dots * inverse_std
         if self.needs(0):
             if self.uses_batch:
-                m = len(rows)
-                factors = (scale, -scale * inverse_std * dw / m, -scale * db / m)
-                dx = combination(rows, x, mean, factors)
+                slope = -scale * inverse_std * dw / len(rows)
+                dx = combination(rows, x, mean, scale, slope, -scale * db / len(rows))
             else:
                 dx = rows * scale
             dx = from_rows(dx, dy.shape)
@@ -96,11 +96,14 @@ def moments(x: Array) -> tuple[Array, Array]:
         count = len(block) * repeats
         total = folded(np.ones(len(block), x.dtype) @ block, repeats)
         mean = (total / count).astype(x.dtype)
-        centred = np.subtract(block, np.tile(mean, repeats), out=scratch[: len(block)])
+        centred = np.subtract(block, repeated(mean, repeats), out=scratch[: len(block)])
+        square = folded(np.einsum("mc,mc->c", centred, centred), repeats)
+        square -= count * np.square(total / count - mean)  # as the mean was rounded
         sums.append(total)
-        squares.append(folded(np.einsum("mc,mc->c", centred, centred), repeats))
-        squares[-1] -= count * np.square(total / count - mean)  # as the mean was rounded
+        squares.append(square)
         counts.append(count)
+    if len(counts) == 1:
+        return mean, (square / count).astype(x.dtype)
     return put_together(np.array(sums), np.array(squares), np.array(counts)[:, None], x.dtype)
 
 
@@ -115,24 +118,21 @@ def put_together(
     return mean.astype(dtype), variance.astype(dtype)
 
 
-def normalised(x: Array, mean: Array, scale: Array, bias: Array | None) -> Array:
-    """(x - mean) * scale + bias of (M, C)."""
+def scaled(x: Array, scale: Array, offset: Array) -> Array:
+    """x * scale + offset of (M, C)."""
     wide, repeats, _ = side_by_side(x)
-    mean, scale = np.tile(mean, repeats), np.tile(scale, repeats)
-    offset = None if bias is None else np.tile(bias, repeats)
+    scale, offset = repeated(scale, repeats), repeated(offset, repeats)
     y = np.empty_like(wide)
     for rows in blocks(wide):
-        block = np.subtract(wide[rows], mean, out=y[rows])
-        block *= scale
-        if offset is not None:
-            block += offset
+        block = np.multiply(wide[rows], scale, out=y[rows])
+        block += offset
     return y.reshape(x.shape)
 
 
 def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     """The sums of the columns of dy and of dy * (x - mean), all (M, C)."""
     wide, repeats, scratch = side_by_side(x)
-    wide_dy, mean = dy.reshape(wide.shape), np.tile(mean, repeats)
+    wide_dy, mean = dy.reshape(wide.shape), repeated(mean, repeats)
     sums, dots = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for rows in blocks(wide):
         block = wide_dy[rows]
@@ -142,11 +142,11 @@ def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     return sums.astype(dy.dtype), dots.astype(dy.dtype)
 
 
-def combination(dy: Array, x: Array, mean: Array, factors: tuple[Array, Array, Array]) -> Array:
-    """dy * a + (x - mean) * b + c of (M, C), for the `factors` a, b, c per channel."""
+def combination(dy: Array, x: Array, mean: Array, a: Array, b: Array, c: Array) -> Array:
+    """dy * a + (x - mean) * b + c of (M, C)."""
     wide, repeats, scratch = side_by_side(x)
-    wide_dy, mean = dy.reshape(wide.shape), np.tile(mean, repeats)
-    a, b, c = (np.tile(factor, repeats) for factor in factors)
+    wide_dy, mean = dy.reshape(wide.shape), repeated(mean, repeats)
+    a, b, c = repeated(a, repeats), repeated(b, repeats), repeated(c, repeats)
     dx = np.empty_like(wide)
     for rows in blocks(wide):
         block = np.multiply(wide_dy[rows], a, out=dx[rows])
@@ -177,6 +177,13 @@ def blocks(wide: Array) -> Iterator[slice]:
 def block_rows(wide: Array) -> int:
     """How many rows make a block."""
     return max(1, BLOCK // wide.shape[1])
+
+
+def repeated(values: Array, repeats: int) -> Array:
+    """(C,) for pixels side by side: (k · C,)."""
+    wide = np.empty((repeats, len(values)), values.dtype)
+    wide[...] = values
+    return wide.reshape(-1)
 
 
 def folded(sums: Array, repeats: int) -> Array:
