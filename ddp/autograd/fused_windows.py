@@ -205,5 +205,8 @@ FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
         lambda node, x, shape: adaptive_pool.adaptive_avg_pool2d(x, shape[2:])
     ),
     resample.UpsampleBackward: of_upsampling,
+    pad.ConstantPadNdBackward0: of_linear_map(
+        lambda node, x, _: pad.constant_pad(x, node.pads, 0.0)
+    ),
     pad.IndexPadBackward: of_linear_map(lambda node, x, _: index.getitem(x, np.ix_(*node.sources))),
 }

@@ -132,3 +132,9 @@ class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images (N, C, H, W)."""
 
     ranks = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of volumes (N, C, D, H, W)."""
+
+    ranks = (5,)

@@ -80,3 +80,9 @@ class InstanceNorm2d(_InstanceNorm):
     """Instance normalisation of images, (N, C, H, W) or (C, H, W)."""
 
     axes = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of volumes, (N, C, D, H, W) or (C, D, H, W)."""
+
+    axes = 3

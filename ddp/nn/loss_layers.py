@@ -13,6 +13,7 @@ from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
 from ddp.nn.functional.losses import reduction_of
 from ddp.nn.module import Module
+from ddp.nn.pairs import PairwiseDistance
 
 
 class _Loss(Module):
@@ -349,6 +350,37 @@ class TripletMarginLoss(_Loss):
         self.margin = margin
         self.p = p
         self.eps = eps
+        self.swap = swap
+
+    def forward(  # type: ignore[override]  # three inputs, as in PyTorch
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        """(N, D) each → 0-d, or (N,) without a reduction."""
+        return self._of(anchor, positive, negative)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """The same with any function as distance."""
+
+    function = staticmethod(F.triplet_margin_with_distance_loss)
+    options = ("distance_function", "margin", "swap")
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        if margin <= 0:
+            raise ValueError(
+                "TripletMarginWithDistanceLoss: expected margin to be greater than 0, got "
+                f"{margin} instead"
+            )
+        self.distance_function = distance_function or PairwiseDistance()
+        self.margin = margin
         self.swap = swap
 
     def forward(  # type: ignore[override]  # three inputs, as in PyTorch

@@ -109,3 +109,36 @@ class CircularPad2d(_Pad):
 
     axes = 2
     mode = "circular"
+
+
+class ConstantPad3d(_ConstantPad):
+    """`value` around the last three axes."""
+
+    axes = 3
+
+
+class ZeroPad3d(_Pad):
+    """Zeros around the last three axes."""
+
+    axes = 3
+
+
+class ReflectionPad3d(_Pad):
+    """The last three axes, mirrored at their ends."""
+
+    axes = 3
+    mode = "reflect"
+
+
+class ReplicationPad3d(_Pad):
+    """The faces of the last three axes again."""
+
+    axes = 3
+    mode = "replicate"
+
+
+class CircularPad3d(_Pad):
+    """The last three axes, continued from their other ends."""
+
+    axes = 3
+    mode = "circular"

@@ -330,9 +330,9 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: F.pad(draw(2), (1, 2, 3)), RuntimeError, "Padding length must be divisible by 2"),
     (
-        lambda: F.interpolate(draw(1, 1, 2, 2), 3, mode="bicubic"),
+        lambda: F.interpolate(draw(1, 1, 2, 2), 3, mode="tricubic"),
         NotImplementedError,
-        "mode 'bicubic' is not available",
+        "mode 'tricubic' is not available",
     ),
     (lambda: F.interpolate(draw(1, 1, 2)), ValueError, "either size or scale_factor"),
     (lambda: nn.LSTM(3, 4, proj_size=4), ValueError, "proj_size has to be smaller"),

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.adaptive_pool import span
 from ddp.autograd.tensor import Tensor, wrap
 
 
@@ -44,6 +45,15 @@ def nearest_exact_weights(old: int, new: int, scale: float) -> Array:
     return np.eye(old, dtype=np.float32)[np.minimum(place, old - 1)]
 
 
+def area_weights(old: int, new: int) -> Array:
+    """Equal shares of the places that each of `new` cells covers, as in `adaptive_pool.py`."""
+    weights = np.zeros((new, old))
+    for i in range(new):
+        cell = span(i, old, new)
+        weights[i, cell] = 1 / (cell.stop - cell.start)
+    return weights
+
+
 def linear_weights(
     old: int, new: int, scale: float, align_corners: bool, dtype: DTypeLike
 ) -> Array:
@@ -57,6 +67,32 @@ def linear_weights(
     weights[rows, left] = 1 - share
     weights[rows, np.minimum(left + 1, old - 1)] += share
     return weights
+
+
+def cubic_weights(old: int, new: int, scale: float, align_corners: bool, dtype: DTypeLike) -> Array:
+    """Four neighbours' shares of every new place: Keys' cubic convolution with a = -3/4."""
+    place, ratio, half = np.arange(new, dtype=dtype), np.array(scale, dtype), np.array(0.5, dtype)
+    source = place * ratio if align_corners else (place + half) * ratio - half
+    left = np.floor(source)
+    t = source - left
+    weights = np.zeros((new, old), dtype)
+    for offset, share in enumerate((_far(t + 1), _near(t), _near(1 - t), _far(2 - t)), -1):
+        column = np.clip(left.astype(np.int64) + offset, 0, old - 1)
+        weights[np.arange(new), column] += share
+    return weights
+
+
+CUBIC = -0.75
+
+
+def _near(x: Array) -> Array:
+    """The cubic at a distance up to 1."""
+    return ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
+
+
+def _far(x: Array) -> Array:
+    """The cubic at a distance from 1 to 2."""
+    return ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC
 
 
 class UpsampleBackward(Node):

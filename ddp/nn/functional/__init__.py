@@ -67,6 +67,7 @@ from ddp.nn.functional.embedding import one_hot as one_hot
 from ddp.nn.functional.embedding import refuse_options as refuse_options
 from ddp.nn.functional.likelihoods import gaussian_nll_loss as gaussian_nll_loss
 from ddp.nn.functional.likelihoods import poisson_nll_loss as poisson_nll_loss
+from ddp.nn.functional.linear import bilinear as bilinear
 from ddp.nn.functional.linear import linear as linear
 from ddp.nn.functional.losses import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -100,6 +101,8 @@ from ddp.nn.functional.pooling import max_pool1d as max_pool1d
 from ddp.nn.functional.pooling import max_pool1d_with_indices as max_pool1d_with_indices
 from ddp.nn.functional.pooling import max_pool2d as max_pool2d
 from ddp.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
+from ddp.nn.functional.resampling import channel_shuffle as channel_shuffle
 from ddp.nn.functional.resampling import interpolate as interpolate
 from ddp.nn.functional.resampling import pixel_shuffle as pixel_shuffle
 from ddp.nn.functional.resampling import pixel_unshuffle as pixel_unshuffle
+from ddp.nn.functional.resampling import upsample as upsample

@@ -6,6 +6,7 @@ import math
 
 from ddp.autograd.node import Array
 from ddp.autograd.ops import linear as ops
+from ddp.autograd.ops.einsum import einsum
 from ddp.autograd.ops.shape import unsafe_view
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.losses import dtype_name
@@ -78,3 +79,23 @@ def _check_bias(input: Tensor, weight: Tensor, bias: Tensor) -> None:
             f"The expanded size of the tensor {list(output)} must match the bias's size "
             f"{list(bias.shape)}"
         )
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1ᵀ @ weight[o] @ input2 + bias[o] for every output o.
+
+    (..., I), (..., J), weight (O, I, J), bias (O,) → (..., O). Raises RuntimeError for sizes that
+    do not fit.
+    """
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: {list(input1.shape)} and "
+            f"{list(input2.shape)}"
+        )
+    if (input1.shape[-1], input2.shape[-1]) != weight.shape[1:]:
+        raise RuntimeError(
+            f"bilinear(): input sizes {input1.shape[-1]} and {input2.shape[-1]} do not match "
+            f"weight size: {list(weight.shape)}"
+        )
+    y = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return y if bias is None else y + bias

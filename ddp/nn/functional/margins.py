@@ -11,7 +11,7 @@ from ddp.autograd.ops.select import where
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.activation import logsigmoid
 from ddp.nn.functional.distances import pairwise_distance
-from ddp.nn.functional.losses import reduced, reduction_of
+from ddp.nn.functional.losses import dtype_name, reduced, reduction_of
 
 
 def cosine_embedding_loss(
@@ -220,7 +220,14 @@ def multilabel_margin_loss(
     input (N, C) or (C,); target of the same shape: the right classes of a row, then -1.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    if target.shape != input.shape or not 0 < input.ndim < 3:
+    if input.ndim > 2 or input.shape[-1:] == (0,):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input.shape)}"
+        )
+    if target.dtype != np.int64:
+        raise RuntimeError(f"expected scalar type Long but found {dtype_name(target)}")
+    if target.shape != input.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )

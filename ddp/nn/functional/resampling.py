@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,13 +13,16 @@ from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 # mode → how many axes follow (N, C)
-LINEAR_AXES = {"linear": 1, "bilinear": 2}
+AXES = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 WITHOUT_CORNERS = ("nearest", "nearest-exact", "area")
 KINDS = {  # mode → the first part of the node's name
+    "area": "AdaptiveAvgPool",
     "nearest": "UpsampleNearest",
     "nearest-exact": "UpsampleNearestExact",
     "linear": "UpsampleLinear",
     "bilinear": "UpsampleBilinear",
+    "bicubic": "UpsampleBicubic",
+    "trilinear": "UpsampleTrilinear",
 }
 
 
@@ -30,13 +34,14 @@ def interpolate(
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
 ) -> Tensor:
-    """(N, C, L) or (N, C, H, W) in another size: `size`, or the old one times `scale_factor`.
+    """(N, C, L), (N, C, H, W) or (N, C, D, H, W) in another size.
 
-    `mode` is "nearest", "nearest-exact", "area" (the means of a grid of cells), "linear" (3-D
-    input) or "bilinear" (4-D). `align_corners` puts the centres of the corners, rather than their
-    outer edges, in the same place.
+    `size` is the new one, or the old one times `scale_factor`. `mode` is "nearest",
+    "nearest-exact", "area" (the means of a grid of cells), "linear" (3-D input), "bilinear" or
+    "bicubic" (4-D), or "trilinear" (5-D). `align_corners` puts the centres of the corners,
+    rather than their outer edges, in the same place.
     """
-    if mode not in (*WITHOUT_CORNERS, *LINEAR_AXES):
+    if mode not in (*WITHOUT_CORNERS, *AXES):
         raise NotImplementedError(f"interpolate: mode '{mode}' is not available")
     if mode in WITHOUT_CORNERS and align_corners is not None:
         raise ValueError(
@@ -44,13 +49,14 @@ def interpolate(
             "| bicubic | trilinear"
         )
     axes = input.ndim - 2
-    if axes not in (1, 2) or LINEAR_AXES.get(mode, axes) != axes:
+    if axes not in (1, 2, 3) or AXES.get(mode, axes) != axes:
         raise NotImplementedError(
-            "Input Error: Only 3D and 4D input Tensors supported (got "
-            f"{input.ndim}D) for the modes: nearest | linear | bilinear (got {mode})"
+            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
+            f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear "
+            f"(got {mode})"
         )
     sizes, factors = _sizes_and_factors(input, size, scale_factor)
-    if mode == "area":
+    if mode == "area" and axes < 3:
         pool = adaptive_avg_pool1d if axes == 1 else adaptive_avg_pool2d
         return pool(input, sizes[0] if axes == 1 else tuple(sizes))
     if recompute_scale_factor:
@@ -65,7 +71,9 @@ def interpolate(
         # As in PyTorch, the factor does not count where it comes to one, or to two for "nearest".
         whole = new == old or (mode == "nearest" and new == 2 * old)
         scale = old / new if factor is None or whole else 1.0 / factor
-        if mode == "nearest":
+        if mode == "area":
+            matrix = resample.area_weights(old, new)
+        elif mode == "nearest":
             matrix = resample.nearest_weights(old, new, scale)
         elif mode == "nearest-exact":
             matrix = resample.nearest_exact_weights(old, new, scale)
@@ -73,7 +81,8 @@ def interpolate(
             if align_corners:
                 scale = (old - 1) / (new - 1) if new > 1 else 0.0
             exact = input.dtype if input.dtype == np.float64 else np.float32
-            matrix = resample.linear_weights(old, new, scale, bool(align_corners), exact)
+            weigh = resample.cubic_weights if mode == "bicubic" else resample.linear_weights
+            matrix = weigh(old, new, scale, bool(align_corners), exact)
         weights.append(matrix.astype(input.dtype))
     return resample.interpolate(input, weights, KINDS[mode])
 
@@ -121,3 +130,31 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
             f"input of shape {list(input.shape)} and downscale_factor={r}"
         )
     return resample.pixel_unshuffle(input, r)
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """(N, C, ...): the first channels of all `groups` groups, then the second ones, …"""
+    if input.ndim < 3 or groups < 1 or input.shape[1] % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {list(input.shape)} and "
+            f"{groups} groups."
+        )
+    batch, channels, *rest = input.shape
+    return (
+        input.reshape(batch, groups, channels // groups, *rest).transpose(1, 2).reshape(input.shape)
+    )
+
+
+def upsample(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """The old name of `interpolate`."""
+    warnings.warn(
+        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
+    )
+    return interpolate(input, size, scale_factor, mode, align_corners)

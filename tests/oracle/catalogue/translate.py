@@ -47,6 +47,8 @@ class Translator:
             return named(value)
         if isinstance(value, torch.nn.TransformerEncoderLayer):
             return self._encoder_layer(value)
+        if isinstance(value, torch.nn.PairwiseDistance):
+            return nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
         if isinstance(value, torch.nn.Module):
             raise Untranslatable(f"module given as {type(value).__name__}")
         if callable(value) and getattr(torch.nn.functional, value.__name__, None) is value:
