@@ -30,12 +30,13 @@ from ddp.data.order import batch_indices, steps_per_epoch
 from ddp.data.prefetch import ReadAhead
 from ddp.errors import ConfigError
 from ddp.parallel.buffers import BufferAverage
+from ddp.parallel.council import Council, Vote
 from ddp.parallel.flat import Array, aligned_zeros, move_into, point_into, require_float32
 from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import NonFinite, Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
 from ddp.parallel.shards import shard_range, shard_samples
-from ddp.parallel.shared import MOVED, open_gradient_arena
+from ddp.parallel.shared import MOVED, VOTED, open_gradient_arena, owned_blocks
 from ddp.probe import ready_order
 from ddp.results import Seconds, ShardResult
 
@@ -82,6 +83,7 @@ class Replica:
         self._buffers = BufferAverage(self.model, comm, config.train.shards)
         self._reducer: Reducer | None = None  # from the first step on
         self.note = ""
+        self.is_together = False  # whether all ranks share memory, and can `consult`
         self._optimizer = ShardedOptimizer(
             self._names, self._parameters, self._flat, self._buckets, comm, make_optimizer(config)
         )
@@ -106,6 +108,14 @@ class Replica:
         self._flat = flat
         point_into(flat, self._placed, self._parameters)
         self._optimizer.move(flat, arena)
+        self._council = Council(
+            arena,
+            self._comm.rank,
+            len(self._parameters),
+            owned_blocks(self._buckets, self._comm.size),
+            len(self._buckets) + VOTED,
+        )
+        self.is_together = len(arena.hosts) == 1
         return Reducer(self._names, self._parameters, self._buckets, self._comm, shards, arena)
 
     # -- a step ---------------------------------------------------------------------------------
@@ -181,6 +191,13 @@ class Replica:
         seconds = perf_counter() - start
         self._ahead.settle()  # between steps nobody reads: an evaluation has the files to itself
         return seconds
+
+    def consult(self, result: StepResult, pauses: bool) -> list[Vote]:
+        """What all ranks say of the step just computed; every rank must ask. See `is_together`."""
+        assert self._reducer is not None, "no step has been computed"
+        squares = self._reducer.sums_of_squares
+        vote = Vote(pauses, result.non_finite is None, self._reducer.used, squares)
+        return self._council.hold(vote, self._limit_s)
 
     # -- which samples --------------------------------------------------------------------------
 

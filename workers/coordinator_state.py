@@ -49,8 +49,9 @@ from workers.events import (
     Totals,
     WriteCheckpoint,
 )
-from workers.roster import Worker
+from workers.roster import DecidedStep, Worker
 
+STRETCH = 1000  # steps that workers may decide by themselves before they ask again
 SUSPICION_S = 1.0  # how long a lost worker's own last words are waited for
 LEAVING_LIMIT_S = 5.0  # how long Goodbyes are awaited before the run ends without them
 
@@ -86,6 +87,7 @@ class CoordinatorState:
     _skipped: int = 0  # steps in a row
     _code: int = 0
     _saved: int = -1  # the step whose checkpoint was ordered last
+    _until: int = 0  # steps below this one are the workers' to decide (workers.stretch)
     _total_steps: int = 0
     _epoch_steps: int = 0
     _now_s: float = 0.0
@@ -147,7 +149,7 @@ class CoordinatorState:
             case Phase.PREPARING:
                 return worker.ready is not None
             case Phase.STEPPING:
-                return worker.report is not None
+                return bool(worker.report or worker.decided or worker.early)
             case Phase.BORDER:
                 return worker.batches is not None or worker.state_sent
             case _:
@@ -174,6 +176,13 @@ class CoordinatorState:
             case m.StepReport() if self._expects_report(worker, message, arrays):
                 worker.report, worker.sums_of_squares = message, arrays[0]
                 return self._on_reports()
+            case m.StepReport() if self._is_early(worker, message, arrays):
+                worker.early = message, arrays[0]
+                return []
+            case m.Decided() if self._expects_decided(worker, message, arrays):
+                told = zip(message.reports, arrays[0], message.optimizer_s, strict=True)
+                worker.decided.extend(DecidedStep(*step) for step in told)
+                return self._on_decided()
             case m.Committed() if self._expects_committed(worker, message):
                 worker.optimizer_s = message.optimizer_s
                 return self._on_committed()
@@ -207,6 +216,31 @@ class CoordinatorState:
             and worker.report is None
             and report.step == self.step
             and len(arrays) == 1
+            and not worker.decided
+        )
+
+    def _is_early(self, worker: Worker, report: m.StepReport, arrays: Sequence[Array]) -> bool:
+        """A report behind a stretch of which other workers have yet to tell."""
+        return (
+            self.phase is Phase.STEPPING
+            and worker.early is None
+            and self.step < report.step == self._told(worker) <= self._until
+            and len(arrays) == 1
+        )
+
+    def _told(self, worker: Worker) -> int:
+        """The step behind all that the worker has told of."""
+        return self.step + len(worker.decided)
+
+    def _expects_decided(self, worker: Worker, message: m.Decided, arrays: Sequence[Array]) -> bool:
+        first, count = self._told(worker), len(message.reports)
+        return (
+            self.phase is Phase.STEPPING
+            and worker.early is None
+            and [report.step for report in message.reports] == list(range(first, first + count))
+            and first + count <= self._until
+            and len(arrays) == 1
+            and len(arrays[0]) == len(message.optimizer_s) == count
         )
 
     def _expects_committed(self, worker: Worker, message: m.Committed) -> bool:
@@ -294,19 +328,14 @@ class CoordinatorState:
 
     def _on_reports(self) -> list[Instruction]:
         """All reports are in: decide on the step."""
-        if self._awaited():
+        if not all(worker.report for worker in self.workers.values()):
             return []
-        norm = verdict.global_norm(self.by_rank)
-        problem = verdict.first_non_finite(self.by_rank)
-        if not problem and not math.isfinite(norm):
-            problem = "the sum of the gradients overflows, though that of each shard is finite"
-        self.ledger = self._entry(norm, apply=not problem)
-        self.step += 1
-        self.skipped += bool(problem)
-        self._skipped = self._skipped + 1 if problem else 0
+        self.ledger, problem = self._judge()
         if problem and self._has_diverged():
             return self._fail(None, self._diverged(problem))
-        self._tasks = self._border_tasks()
+        self._tasks = self._border_tasks(self.step)
+        together = all(worker.report and worker.report.together for worker in self.by_rank)
+        self._until = self._stretch_end() if together and not self._tasks else 0
         commit = m.Commit(
             step=self.ledger.step,
             apply=self.ledger.applied,
@@ -314,13 +343,74 @@ class CoordinatorState:
             clip=self.ledger.clip,
             unused=verdict.unused_everywhere(self.by_rank),
             go_on=not self._tasks,
+            until=self._until,
+            total_steps=self._total_steps if self._until else 0,
         )
         for worker in self.workers.values():
             worker.optimizer_s, worker.report = None, None
         self._enter(Phase.BORDER if self._tasks else Phase.STEPPING)
-        is_told = 0 < self._skipped <= 3 or (self._skipped and self._skipped % 10 == 0)
-        skipped = Announce(f"step {self.ledger.step} is skipped on every worker: {problem}")
-        return [*self._to_all(commit), *([skipped] if is_told else [])]
+        return [*self._to_all(commit), *self._tell_skipped(problem)]
+
+    def _judge(self) -> tuple[RecordStep, str]:
+        """What the ledger says of the step all have reported, and what was not finite; count it."""
+        norm = verdict.global_norm(self.by_rank)
+        problem = verdict.first_non_finite(self.by_rank)
+        if not problem and not math.isfinite(norm):
+            problem = "the sum of the gradients overflows, though that of each shard is finite"
+        entry = self._entry(norm, apply=not problem)
+        self.step += 1
+        self.skipped += bool(problem)
+        self._skipped = self._skipped + 1 if problem else 0
+        return entry, problem
+
+    def _tell_skipped(self, problem: str) -> list[Instruction]:
+        if not (0 < self._skipped <= 3 or (self._skipped and self._skipped % 10 == 0)):
+            return []
+        return [Announce(f"step {self.step - 1} is skipped on every worker: {problem}")]
+
+    def _stretch_end(self) -> int:
+        """The next step behind which there is a border: from it on the workers ask again."""
+        steps = range(self.step, self.step + STRETCH)
+        return next((step for step in steps if self._border_tasks(step + 1)), steps.stop)
+
+    def _on_decided(self) -> list[Instruction]:
+        """Take down the steps of a stretch that all workers have told of."""
+        done: list[Instruction] = []
+        while self._can_take_down():
+            for worker in self.workers.values():
+                told = worker.decided.popleft()
+                worker.report, worker.sums_of_squares = told.report, told.sums_of_squares
+                worker.optimizer_s = told.optimizer_s
+            done += self._take_down()
+        for worker in self.workers.values():
+            if worker.early is not None and worker.early[0].step == self.step:
+                (worker.report, worker.sums_of_squares), worker.early = worker.early, None
+        return [*done, *self._on_reports()] if self._can_decide() else done
+
+    def _can_take_down(self) -> bool:
+        return (
+            self.phase is Phase.STEPPING
+            and self.ledger is None
+            and all(worker.decided for worker in self.workers.values())
+        )
+
+    def _can_decide(self) -> bool:
+        return self.phase is Phase.STEPPING and self.ledger is None
+
+    def _take_down(self) -> list[Instruction]:
+        """One step that the workers have decided and committed."""
+        entry, problem = self._judge()
+        self._add_optimizer_seconds(entry)
+        if problem and self._has_diverged():
+            return [entry, *self._fail(None, self._diverged(problem))]
+        for worker in self.workers.values():
+            worker.report = None
+        self._enter(Phase.STEPPING)
+        return [entry, *self._tell_skipped(problem)]
+
+    def _add_optimizer_seconds(self, entry: RecordStep) -> None:
+        for seconds, worker in zip(entry.seconds, self.by_rank, strict=True):
+            seconds["optimizer"] = worker.optimizer_s or 0.0
 
     def _has_diverged(self) -> bool:
         """Too many steps in a row were skipped, or every single one of the run."""
@@ -366,22 +456,20 @@ class CoordinatorState:
         )
 
     def _on_committed(self) -> list[Instruction]:
-        times = [worker.optimizer_s for worker in self.by_rank]
-        if self.ledger is None or None in times:
+        if self.ledger is None or None in [worker.optimizer_s for worker in self.by_rank]:
             return []
         entry, self.ledger = self.ledger, None
-        for seconds, optimizer_s in zip(entry.seconds, times, strict=True):
-            seconds["optimizer"] = optimizer_s or 0.0
+        self._add_optimizer_seconds(entry)
         record: list[Instruction] = [entry]
-        return [*record, *self._next_task()] if self.phase is Phase.BORDER else record
+        return [*record, *(self._next_task() if self.phase is Phase.BORDER else self._on_decided())]
 
     # -- step borders --
 
-    def _border_tasks(self) -> list[Callable[[], list[Instruction]]]:
-        """What is due after `self.step` steps; empty: go on at once."""
+    def _border_tasks(self, step: int) -> list[Callable[[], list[Instruction]]]:
+        """What is due after `step` steps; empty: go on at once."""
         checkpoint, train = self.config.checkpoint, self.config.train
-        last = self.step >= self._total_steps
-        epoch, inside = divmod(self.step, self._epoch_steps)
+        last = step >= self._total_steps
+        epoch, inside = divmod(step, self._epoch_steps)
 
         def due(every_epochs: int | None) -> bool:
             return bool(every_epochs) and inside == 0 and epoch % (every_epochs or 1) == 0
@@ -389,7 +477,7 @@ class CoordinatorState:
         tasks: list[Callable[[], list[Instruction]]] = []
         if last or due(train.evaluate_every_epochs):
             tasks.append(self._evaluate)
-        by_steps = bool(checkpoint.every_steps) and self.step % (checkpoint.every_steps or 1) == 0
+        by_steps = bool(checkpoint.every_steps) and step % (checkpoint.every_steps or 1) == 0
         if last or self._stop or by_steps or due(checkpoint.every_epochs):
             tasks.append(self._save)
         if last or self._stop:
@@ -448,6 +536,8 @@ class CoordinatorState:
         ]
         if self.phase is Phase.BORDER and self._finish not in self._tasks:
             self._tasks = [self._save, self._finish]
+        if self.phase is Phase.STEPPING and self.step < self._until:
+            note += self._to_all(m.Pause())
         return note
 
     def _note_stop(self, name: str, who: str) -> None:

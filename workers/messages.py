@@ -59,6 +59,7 @@ class StepReport(Message, frozen=True, kw_only=True):
     unused: tuple[int, ...]  # parameters that got no gradient from my shards
     non_finite: tuple[int, str] | None  # shard, and what: "the loss" …
     seconds: Seconds
+    together: bool = False  # all ranks share memory: they could decide steps by themselves
 
 
 class Committed(Message, frozen=True, kw_only=True):
@@ -66,6 +67,16 @@ class Committed(Message, frozen=True, kw_only=True):
 
     step: int
     optimizer_s: float
+
+
+class Decided(Message, frozen=True, kw_only=True):
+    """Worker -> coordinator: steps that all workers have decided and committed by themselves.
+
+    Carries one array (steps, blocks): the sums of squares of my blocks (float64).
+    """
+
+    reports: tuple[StepReport, ...]
+    optimizer_s: tuple[float, ...]  # of each step
 
 
 class EvaluationReport(Message, frozen=True, kw_only=True):
@@ -142,6 +153,12 @@ class Commit(Message, frozen=True, kw_only=True):
     clip: float  # coefficient for all gradients
     unused: tuple[int, ...]  # parameters without a gradient on any worker
     go_on: bool  # True: compute step + 1 at once; False: wait for orders
+    until: int = 0  # steps below this one are the workers' to decide
+    total_steps: int = 0  # of the run; only with `until`
+
+
+class Pause(Message, frozen=True, kw_only=True):
+    """Coordinator -> worker: decide no further step by yourselves."""
 
 
 class Evaluate(Message, frozen=True, kw_only=True):
@@ -174,6 +191,7 @@ FromWorker = (
     | Ready
     | StepReport
     | Committed
+    | Decided
     | EvaluationReport
     | StatePart
     | StateSent
@@ -189,6 +207,7 @@ FromCoordinator = (
     | StateSent
     | RunStep
     | Commit
+    | Pause
     | Evaluate
     | SendState
     | Finish

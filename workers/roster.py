@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ddp.comm.communicator import Array
 from ddp.results import BatchResult
@@ -18,6 +20,14 @@ PIN = (
 LOCAL_ADDRESSES = ("tcp://127.", "tcp://localhost:", "ipc://")
 
 
+class DecidedStep(NamedTuple):
+    """What a worker told of one step of a stretch."""
+
+    report: m.StepReport
+    sums_of_squares: Array
+    optimizer_s: float
+
+
 @dataclass(slots=True)
 class Worker:
     """What is known of one worker."""
@@ -29,6 +39,10 @@ class Worker:
     report: m.StepReport | None = None
     sums_of_squares: Array | None = None
     optimizer_s: float | None = None  # of the step last ordered; None: not committed yet
+    # Steps it decided with the others and told of, but others have not told of yet; and its report
+    # on the step behind them.
+    decided: deque[DecidedStep] = field(default_factory=deque)
+    early: tuple[m.StepReport, Array] | None = None
     batches: tuple[BatchResult, ...] | None = None
     state_sent: bool = False
     left: bool = False

@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ddp.build import Task, build_task
 from ddp.checkpoint import blas_kernel, fingerprint
-from ddp.comm.communicator import Communicator
+from ddp.comm.communicator import Array, Communicator
 from ddp.config import Config, from_dict
 from ddp.errors import CommError, DdpError, PeerLost, ProtocolError
 from ddp.evaluate import batches_of, evaluate
@@ -29,7 +30,8 @@ from ddp.version import VERSION
 from workers import messages as m
 from workers import worker_state as w
 from workers.assembly import Assembly, pieces
-from workers.link import Link, RunEnded
+from workers.link import Link, Order, RunEnded
+from workers.stretch import Stretch
 
 POLL_S = 0.2  # how often a waiting worker looks whether it was asked to stop
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -84,6 +86,9 @@ class Session:
         self._config: Config
         self._task: Task
         self._replica: Replica
+        self._stretch: Stretch
+        self._own: deque[Order] = deque()  # what comes before the next order from the link
+        self._undecided: tuple[m.StepReport, Array] | None = None
         self._resumed_from = Assembly()
 
     def run(self, address: str = "", rank: int | None = None) -> w.Leave:
@@ -106,9 +111,11 @@ class Session:
             if self._stop.name and self._state.phase is w.Phase.JOINING:
                 return self._turn_back()
             self._tell_stop()
-            order = self._link.receive(POLL_S)
+            order = self._own.popleft() if self._own else self._link.receive(POLL_S)
             if order is None:
                 continue
+            if isinstance(order[0], m.Pause):
+                self._stretch.pausing = True
             for instruction in self._state.handle(*order):
                 if isinstance(instruction, w.Leave):
                     if instruction.parting is w.Parting.FINISHED:
@@ -139,8 +146,7 @@ class Session:
             case w.ComputeStep(step):
                 self._compute(step)
             case w.CommitStep(commit):
-                seconds = self._replica.commit(commit.apply, commit.lr, commit.clip, commit.unused)
-                self._link.send(m.Committed(step=commit.step, optimizer_s=seconds))
+                self._commit(commit)
             case w.EvaluateShare():
                 self._evaluate()
             case w.SendShare():
@@ -150,6 +156,7 @@ class Session:
 
     def _build(self, setup: m.Setup) -> None:
         self._config = from_dict(setup.config)
+        self._stretch = Stretch(self._config)
         self._task = build_task(self._config)
         self._comm = self._make_communicator(setup)
         self._replica = Replica(self._config, self._task, self._comm)
@@ -173,9 +180,37 @@ class Session:
             unused=result.unused,
             non_finite=result.non_finite,
             seconds=result.seconds,
+            together=self._replica.is_together,
         )
         self._tell_stop()
+        if self._stretch.covers(step):
+            pauses = self._stretch.pausing or self._stop_told
+            commit = self._stretch.decide(step, self._replica.consult(result, pauses))
+            if commit is not None:
+                self._undecided = report, result.sums_of_squares
+                self._own.append((commit, ()))
+                return
+        self._tell_decided()
         self._link.send(report, [result.sums_of_squares])
+
+    def _commit(self, commit: m.Commit) -> None:
+        seconds = self._replica.commit(commit.apply, commit.lr, commit.clip, commit.unused)
+        if self._undecided is None:
+            self._stretch.allow(commit)
+            self._link.send(m.Committed(step=commit.step, optimizer_s=seconds))
+            return
+        self._stretch.note(*self._undecided, seconds)
+        self._undecided = None
+        if self._stretch.is_due(time.monotonic()):
+            self._tell_decided()
+            order = self._link.receive(0.0)
+            if order is not None:
+                self._own.append(order)
+
+    def _tell_decided(self) -> None:
+        batch = self._stretch.batch(time.monotonic())
+        if batch is not None:
+            self._link.send(*batch)
 
     def _tell_note(self) -> None:
         """Tell people, once, when workers of one host could not share memory."""

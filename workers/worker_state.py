@@ -116,7 +116,7 @@ class WorkerState:
     def handle(self, message: m.FromCoordinator, arrays: Sequence[Array] = ()) -> list[Instruction]:
         """Take in one order; return what to do. Raises PeerProtocolError for a wrong one."""
         match self.phase, message:
-            case _, m.Beat():
+            case _, m.Beat() | m.Pause():
                 return []
             case _, m.Abort(reason=reason, code=code):
                 return self._leave(Leave(code, Parting.ENDED, f"the run was ended: {reason}"))

@@ -41,7 +41,7 @@ PAGE_BYTES = 4096
 _WORDS = LINE_BYTES // 8
 
 _LOOKS = 200  # about 15 us
-_YIELD_S = 0.0005  # sleeping costs 0.06 ms at least
+_YIELD_S = 0.0002  # sleeping costs 0.06 ms at least
 _LONGEST_SLEEP_S = 0.001
 _GLANCE_S = 0.02  # how often a wait asks for losses
 

@@ -1,8 +1,9 @@
 """The memory of a run: what the ranks of a host have in common, and where which gradient lies.
 
 `arena.common` is one set of parameters, `arena.of[rank]` the gradient buffers of a rank: for each
-bucket as many as the tree sum of its shards takes, the buckets one after another. The channels are
-the buckets' numbers ("the partial sums of this bucket are final"), then those named here.
+bucket as many as the tree sum of its shards takes, the buckets one after another; then its record
+for the council. The channels are the buckets' numbers ("the partial sums of this bucket are
+final"), then those named here.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import numpy as np
 from ddp.comm.arena import Arena, open_arena
 from ddp.comm.communicator import Communicator
 from ddp.comm.segment import Memory
+from ddp.parallel.council import record_size
 from ddp.parallel.flat import Array
-from ddp.parallel.layout import ITEM_BYTES, Bucket
+from ddp.parallel.layout import ITEM_BYTES, Bucket, slice_bucket
 from ddp.parallel.shards import BufferPlan, plan_buffers, shard_range
 
 # Channels, counted from the number of buckets on.
 REDUCED = 0  # I have read my neighbours' gradients
 UPDATED = 1  # I have updated my slices of the parameters
 MOVED = 2  # the parameters are where all neighbours use them
-_BESIDE_BUCKETS = 3
+VOTED = 3  # my record of the step may be read (ddp.parallel.council)
+_BESIDE_BUCKETS = 4
 
 
 def open_gradient_arena(
@@ -35,9 +38,21 @@ def open_gradient_arena(
 ) -> Arena:
     """What the ranks of each host share: all gradients, and in common one set of parameters."""
     total_bytes = sum(bucket.size for bucket in buckets) * ITEM_BYTES
-    own_bytes = [plan.needed * total_bytes for plan in buffer_plans(comm.size, shards)]
+    parameters = sum(len(bucket.segments) for bucket in buckets)
+    own_bytes = [
+        plan.needed * total_bytes + 8 * record_size(parameters, owned)
+        for plan, owned in zip(
+            buffer_plans(comm.size, shards), owned_blocks(buckets, comm.size), strict=True
+        )
+    ]
     channels = len(buckets) + _BESIDE_BUCKETS
     return open_arena(comm, total_bytes, own_bytes, channels, timeout_s, share=share)
+
+
+def owned_blocks(buckets: Sequence[Bucket], size: int) -> list[int]:
+    """How many blocks each of `size` ranks owns."""
+    owned = [slice_bucket(bucket, size) for bucket in buckets]
+    return [sum(len(of_bucket[rank]) for of_bucket in owned) for rank in range(size)]
 
 
 def buffer_plans(size: int, shards: int) -> list[BufferPlan]:

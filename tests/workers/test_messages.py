@@ -22,6 +22,14 @@ FROM_WORKER: list[m.FromWorker] = [
     m.Ready(plan="p", state="s", train_samples=10),
     m.StepReport(step=3, shards=(SHARD,), unused=(1, 2), non_finite=(1, "w"), seconds=TIMES),
     m.Committed(step=3, optimizer_s=0.25),
+    m.Decided(
+        reports=(
+            m.StepReport(
+                step=4, shards=(), unused=(), non_finite=None, seconds=TIMES, together=True
+            ),
+        ),
+        optimizer_s=(0.5,),
+    ),
     m.EvaluationReport(batches=(BATCH,)),
     PART,
     m.StateSent(),
@@ -38,7 +46,10 @@ FROM_COORDINATOR: list[m.FromCoordinator] = [
     PART,
     m.StateSent(),
     m.RunStep(step=0),
-    m.Commit(step=0, apply=False, lr=0.1, clip=1 / 3, unused=(3,), go_on=True),
+    m.Commit(
+        step=0, apply=False, lr=0.1, clip=1 / 3, unused=(3,), go_on=True, until=9, total_steps=9
+    ),
+    m.Pause(),
     m.Evaluate(),
     m.SendState(),
     m.Finish(code=143),

@@ -44,6 +44,7 @@ ORDERS: dict[str, m.FromCoordinator] = {
     "Commit": commit(),
     "Commit, go on": commit(go_on=True),
     "Commit of another step": commit(step=4),
+    "Pause": m.Pause(),
     "Evaluate": m.Evaluate(),
     "SendState": m.SendState(),
     "Finish": m.Finish(code=143),
@@ -58,6 +59,7 @@ REFUSED = Leave(2, Parting.ENDED, "the coordinator refused this worker: full")
 ALWAYS: dict[str, tuple[list[Instruction], Phase | None]] = {
     "Abort": ([ENDED], Phase.LEFT),
     "Beat": ([], None),
+    "Pause": ([], None),
 }
 ACCEPTED: dict[Phase, dict[str, tuple[list[Instruction], Phase | None]]] = {
     Phase.JOINING: {
