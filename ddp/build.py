@@ -17,8 +17,11 @@ from ddp.data.files import AnyDataset, open_datasets
 from ddp.errors import CheckpointError, ConfigError
 from ddp.nn.loss_layers import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from ddp.nn.module import Module
+from ddp.optim.adagrad import Adadelta, Adagrad
 from ddp.optim.adam import Adam, AdamW
+from ddp.optim.adam_variants import Adamax, NAdam, RAdam
 from ddp.optim.elementwise import ElementwiseOptimizer
+from ddp.optim.rmsprop import RMSprop
 from ddp.optim.sgd import SGD
 from ddp.serialization.weights import load_state
 
@@ -33,6 +36,12 @@ OPTIMIZERS: dict[str, Callable[..., ElementwiseOptimizer]] = {
     "SGD": SGD,
     "Adam": Adam,
     "AdamW": AdamW,
+    "RMSprop": RMSprop,
+    "Adagrad": Adagrad,
+    "Adadelta": Adadelta,
+    "Adamax": Adamax,
+    "NAdam": NAdam,
+    "RAdam": RAdam,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor
-from ddp.build import build_loss, build_model, build_task, make_optimizer, text_after
+from ddp.build import OPTIMIZERS, build_loss, build_model, build_task, make_optimizer, text_after
 from ddp.config import Config, from_dict
 from ddp.errors import ConfigError
 from ddp.nn.loss_layers import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
@@ -84,6 +84,13 @@ def test_a_loss_may_be_any_callable() -> None:
 def test_a_loss_that_does_not_exist_is_refused_with_its_key() -> None:
     with pytest.raises(ConfigError, match=r"'model\.loss'"):
         build_loss("tests.test_build:relative_error")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_of_the_config_has_the_defaults_of_its_class(name: str) -> None:
+    tensors = [Tensor(np.zeros(2, np.float32))]
+    made = make_optimizer(config(optimizer={"name": name, "lr": 0.5}))(tensors)
+    assert made.param_groups == OPTIMIZERS[name](tensors, lr=0.5).param_groups
 
 
 @pytest.mark.parametrize(

@@ -91,12 +91,21 @@ def test_a_config_survives_json_unchanged(file: Path) -> None:
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
+DECOUPLED = "decoupled_weight_decay"
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
         ("SGD", {"lr", "momentum", "dampening", "weight_decay", "nesterov"}),
         ("Adam", {"lr", "betas", "eps", "weight_decay", "amsgrad"}),
         ("AdamW", {"lr", "betas", "eps", "weight_decay", "amsgrad"}),
+        ("RMSprop", {"lr", "alpha", "eps", "weight_decay", "momentum", "centered"}),
+        ("Adagrad", {"lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"}),
+        ("Adadelta", {"lr", "rho", "eps", "weight_decay"}),
+        ("Adamax", {"lr", "betas", "eps", "weight_decay"}),
+        ("NAdam", {"lr", "betas", "eps", "weight_decay", "momentum_decay", DECOUPLED}),
+        ("RAdam", {"lr", "betas", "eps", "weight_decay", DECOUPLED}),
     ],
 )
 def test_an_optimizer_hands_on_its_own_arguments(
@@ -189,7 +198,11 @@ REFUSALS = [
     ("optimizer.lr=-1", "'optimizer.lr' is -1: expected a number >= 0.0"),
     ("optimizer.lr=nan", "'optimizer.lr' is nan: expected a finite number"),
     ("optimizer.nesterov=1", "'optimizer.nesterov' is 1: expected true or false"),
-    ("optimizer.name=Sgd", "'optimizer.name' is \"Sgd\": expected one of SGD, Adam, AdamW"),
+    (
+        "optimizer.name=Sgd",
+        "'optimizer.name' is \"Sgd\": expected one of SGD, Adam, AdamW, RMSprop, Adagrad, "
+        "Adadelta, Adamax, NAdam, RAdam",
+    ),
     ("optimizer.name=", "'optimizer.name' is missing"),
     ("model.factory=", "'model.factory' is missing"),
     ("model=", "'model' is missing"),

@@ -16,7 +16,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from ddp.config.schema import Config, Section
+from ddp.config.schema import Config
+from ddp.config.section import Section
 from ddp.errors import ConfigError
 
 # What msgspec calls a type → what a person writing TOML calls it.

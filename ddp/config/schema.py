@@ -5,32 +5,31 @@ What can be said of one key is said in its type; what ties keys together stands 
 `__post_init__`. A refusal quotes the full key in single quotes, says what came and what is
 expected; `ddp.config.reading` puts the file or the `--set` before it.
 
-Left out: reading TOML (reading.py), what a resumed run may change (resume.py), and whether a
-factory exists (imports.py): a worker without the user's code can still read a configuration.
+The optimizers' tables stand in optimizers.py. Left out: reading TOML (reading.py), what a resumed
+run may change (resume.py), and whether a factory exists (imports.py): a worker without the user's
+code can still read a configuration.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from msgspec import Meta, Struct, structs
+from msgspec import field, structs
 
+from ddp.config.optimizers import AnyOptimizer
+from ddp.config.section import (
+    CallableName,
+    Count,
+    Factor,
+    Natural,
+    NotNegative,
+    Positive,
+    RunName,
+    Section,
+)
 from ddp.errors import ConfigError
 
-Count = Annotated[int, Meta(ge=1, le=2**62)]
-Natural = Annotated[int, Meta(ge=0, le=2**62)]
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
-Fraction = Annotated[float, Meta(ge=0, lt=1)]  # 0 <= x < 1
-Factor = Annotated[float, Meta(gt=0, le=1)]
-CallableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
-RunName = Annotated[str, Meta(pattern=r"^\w[\w.+-]*$")]
-
 LOSSES = ("cross_entropy", "mse", "bce_with_logits")
-
-
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every table."""
 
 
 class Model(Section, frozen=True, kw_only=True):
@@ -38,17 +37,17 @@ class Model(Section, frozen=True, kw_only=True):
 
     # "package.module:callable"; called with `args`, gives a ddp.nn.Module.
     factory: CallableName
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = field(default_factory=dict)
     # One of LOSSES, or "package.module:callable" of (output, target) giving the mean loss.
     loss: str = "cross_entropy"
     # A .pth or .safetensors file of initial weights, instead of those of the seed. The path is
     # relative to the working directory of each worker.
     weights: str | None = None
     # Modules or parameters that keep the seed's weights all the same, by name: a new last layer.
-    fresh: list[str] = []
+    fresh: list[str] = field(default_factory=list)
     # Modules or parameters that are not trained, by name. As in PyTorch, a frozen batch norm
     # still follows its running statistics.
-    freeze: list[str] = []
+    freeze: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.fresh and self.weights is None:
@@ -68,7 +67,7 @@ class Data(Section, frozen=True, kw_only=True):
 
     # "package.module:callable"; called with `args`, gives (training set, test set or None).
     factory: CallableName | None = None
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = field(default_factory=dict)
     # A .npz file with the arrays x and y, or a pair [x.npy, y.npy].
     train: str | list[str] | None = None
     test: str | list[str] | None = None
@@ -106,54 +105,6 @@ class Data(Section, frozen=True, kw_only=True):
                 f"'data.{key}' is {paths!r}: expected the path of a .npz file with the arrays "
                 "x and y, or a pair of .npy files"
             )
-
-
-class Optimizer(Section, frozen=True, kw_only=True, tag_field="name"):
-    """`[optimizer]`: `name` chooses the class; the other keys are its arguments in PyTorch."""
-
-    name: ClassVar[str]
-    lr: NotNegative  # before warm-up and schedule
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments for the optimizer's constructor (lr included)."""
-        return structs.asdict(self)
-
-
-class SGD(Optimizer, frozen=True, kw_only=True, tag="SGD"):
-    """Stochastic gradient descent; defaults as torch.optim.SGD."""
-
-    name: ClassVar[str] = "SGD"
-    momentum: NotNegative = 0.0
-    dampening: float = 0.0
-    weight_decay: NotNegative = 0.0
-    nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise ConfigError(
-                "'optimizer.nesterov' is true: expected 'optimizer.momentum' above 0 and "
-                "'optimizer.dampening' 0 with it"
-            )
-
-
-class Adam(Optimizer, frozen=True, kw_only=True, tag="Adam"):
-    """Adam; defaults as torch.optim.Adam (weight decay is added to the gradient)."""
-
-    name: ClassVar[str] = "Adam"
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    eps: NotNegative = 1e-8
-    weight_decay: NotNegative = 0.0
-    amsgrad: bool = False
-
-
-class AdamW(Optimizer, frozen=True, kw_only=True, tag="AdamW"):
-    """Adam with decoupled weight decay; defaults as torch.optim.AdamW."""
-
-    name: ClassVar[str] = "AdamW"
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    eps: NotNegative = 1e-8
-    weight_decay: NotNegative = 0.01
-    amsgrad: bool = False
 
 
 class Schedule(Section, frozen=True, kw_only=True, tag_field="name"):
@@ -271,7 +222,7 @@ class Config(Section, frozen=True, kw_only=True):
     seed: Natural = 0  # of the initial weights, the order of samples, dropout and augmentation
     model: Model
     data: Data
-    optimizer: SGD | Adam | AdamW
+    optimizer: AnyOptimizer
     schedule: Constant | Cosine | Linear | Step = Constant()
     train: Train
     checkpoint: Checkpoint = Checkpoint()

@@ -11,8 +11,11 @@ from ddp.autograd.tensor import Tensor
 from ddp.comm.communicator import Communicator
 from ddp.comm.solo import SoloCommunicator
 from ddp.errors import CheckpointError
+from ddp.optim.adagrad import Adadelta, Adagrad
 from ddp.optim.adam import Adam, AdamW
+from ddp.optim.adam_variants import Adamax, NAdam, RAdam
 from ddp.optim.elementwise import ElementwiseOptimizer
+from ddp.optim.rmsprop import RMSprop
 from ddp.optim.sgd import SGD
 from ddp.parallel.flat import aligned_zeros, move_into
 from ddp.parallel.layout import extent, slice_bucket
@@ -27,6 +30,12 @@ OPTIMIZERS: dict[str, Callable[[Sequence[Tensor]], ElementwiseOptimizer]] = {
     "momentum": lambda tensors: SGD(tensors, 9.0, momentum=0.9, nesterov=True, weight_decay=0.1),
     "adam": lambda tensors: Adam(tensors, lr=9.0, amsgrad=True),
     "adamw": lambda tensors: AdamW(tensors, lr=9.0, weight_decay=0.1),
+    "rmsprop": lambda tensors: RMSprop(tensors, lr=9.0, momentum=0.9, centered=True),
+    "adagrad": lambda tensors: Adagrad(tensors, lr=9.0, lr_decay=0.1, weight_decay=0.1),
+    "adadelta": lambda tensors: Adadelta(tensors, lr=9.0, weight_decay=0.1),
+    "adamax": lambda tensors: Adamax(tensors, lr=9.0, weight_decay=0.1),
+    "nadam": lambda tensors: NAdam(tensors, lr=9.0, weight_decay=0.1),
+    "radam": lambda tensors: RAdam(tensors, lr=9.0, decoupled_weight_decay=True),
 }
 Whole = dict[str, Array]
 

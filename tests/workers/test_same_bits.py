@@ -56,6 +56,17 @@ def test_any_number_of_workers_gives_the_bits_of_one(run: tuple[int, dict[str, A
         assert together[key] == alone[key]
 
 
+@pytest.mark.parametrize("name", ["RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"])
+def test_every_optimizer_of_the_config_gives_two_workers_the_bits_of_one(
+    tmp_path: Path, name: str
+) -> None:
+    changes = {"optimizer": {"name": name, "lr": 0.01}, "train": {"shards": 3}}
+    alone = train(tmp_path / "alone", 1, **changes)
+    together = train(tmp_path / "together", 2, **changes)
+    assert together["fingerprint"] == alone["fingerprint"]
+    assert alone["train_loss"] > 0
+
+
 def test_blocks_split_a_large_layer_between_ranks_without_changing_a_bit(tmp_path: Path) -> None:
     wide = {"model": {"args": {"hidden": 9000}}}
     fingerprints = {train(tmp_path / str(n), n, **wide)["fingerprint"] for n in (1, 2, 3)}
