@@ -387,6 +387,15 @@ def test_a_leaf_does_not_become_a_view(lib: Lib) -> None:
         lib.ones(2, requires_grad=True).unsqueeze_(0)
 
 
+def test_a_freed_layer_says_what_was_not_used(lib: Lib) -> None:
+    x = lib.ones(3, requires_grad=True)
+    aside = x.clamp(min=0)
+    y = lib.nn.functional.linear(x, lib.ones(1, 3, requires_grad=True), lib.ones(1))
+    (y * y).sum().backward()
+    with pytest.raises(RuntimeError, match="not have been used in the graph"):
+        lib.autograd.grad(y.mean(), [aside])
+
+
 def test_out_of_several_results(lib: Lib) -> None:
     values, indices = lib.empty(2), lib.empty(2, dtype=lib.int64)
     told = lib.sort(lib.tensor([2.0, 1.0]), out=(values, indices))

@@ -58,7 +58,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     joined = parts
     if any(part.array.ndim > 1 for part in parts):
         joined = [part for part in parts if part.array.shape != (0,)]
-    axis = as_axis(joined[0], dim)
+    is_nothing = all(part.array.shape == (0,) for part in joined)
+    axis = 0 if is_nothing else as_axis(joined[0], dim)
     y = wrap(_joined(np.concatenate, joined, axis))
     if node := CatBackward0.record(y, *parts):
         node.axis, node.has_gaps = axis, len(joined) < len(parts)

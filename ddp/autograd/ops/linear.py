@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.grad_mode import mode
-from ddp.autograd.node import NO_EDGE, Array, Edge, Gradients, Node, Saves
+from ddp.autograd.node import FREED, NO_EDGE, Array, Edge, Gradients, Node, Saves
 from ddp.autograd.ops.layout import column_sums
 from ddp.autograd.ops.shape import TBackward0, t
 from ddp.autograd.tensor import Tensor, wrap
@@ -101,6 +101,8 @@ class AddmmBackward0(Node):
             transposed = TBackward0((weight,))
             transposed._number = self._number - 1
             self.edges = (bias, input, (transposed, 0))
+        if self._saved is FREED:
+            return
         x, w = self._saved
         self._saved = (x, None if w is None else w.T)
         self._saved_versions = [

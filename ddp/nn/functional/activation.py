@@ -207,7 +207,8 @@ def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def _each(operation: Callable[..., Tensor], input: Tensor, *numbers: float) -> Tensor:
     """An operation on every element, which takes floating tensors with axes."""
     if not input.is_floating_point():
-        raise RuntimeError(f"\"{operation.__name__}\" not implemented for '{dtype_name(input)}'")
+        name = operation.__name__
+        raise NotImplementedError(f"\"{name}\" not implemented for '{dtype_name(input)}'")
     if input.ndim == 0:
         return operation(input.reshape(1), *numbers).reshape(())
     return operation(input, *numbers)

@@ -127,7 +127,7 @@ ERRORS = (
         "expanded copy), on which operands of two dtypes are taken; we ask for one dtype.",
         SILENT,
         r"RuntimeError: .*(same dtype|mat2 must be|the bias's)",
-        r"einsum|linear",
+        r"einsum|linear|@|mm\(",
     ),
     Excuse(
         "not on the way",
@@ -184,8 +184,9 @@ ERRORS = (
 
 def behind_the_back(difference: Difference, program: Program, _: Any) -> bool:
     """A write through `.data` between forward and backward changes what PyTorch saved by
-    reference, silently; we have kept the forward's values or a mask."""
-    return any(".data" in statement for statement in program)
+    reference, silently; we have kept the forward's values or a mask. One through `.detach()` makes
+    PyTorch forget the hooks of a view."""
+    return any(re.search(r"\.data\b|\.detach\(\)\.\w+_\(", statement) for statement in program)
 
 
 def sign_of_zero(difference: Difference, program: Program, _: Any) -> bool:
@@ -250,6 +251,9 @@ def facts(difference: Difference, program: Program) -> str | None:
         difference.kind != "error" or "require" in f"{difference.expected}{difference.found}"
     ):
         return "detached in place"
+    is_second = any("create_graph" in statement for statement in program)
+    if is_second and "appears to not have been used" in str(difference.found):
+        return "another formula"  # PyTorch's gradient of a product goes through the product
     if difference.kind == "shape" and difference.what.endswith(".grad"):
         reshaped = re.compile(rf"{difference.what[:-5]}\.(unsqueeze|squeeze|transpose|t)_\(")
         if any(reshaped.search(statement) for statement in program):
@@ -265,6 +269,8 @@ def facts(difference: Difference, program: Program) -> str | None:
         less = set(difference.expected) - set(difference.found)
         if not less and all(name.startswith("h") for name in more):
             return "zeros are told"  # where nothing flows a hook is called with zeros
+        if not less and any("no_grad" in statement for statement in program):
+            return "views of several, views without gradients"  # PyTorch's forget who retains
     elif difference.kind == "names" and any("no_grad" in statement for statement in program):
         return "views of several, views without gradients"
     return None
