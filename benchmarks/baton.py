@@ -96,6 +96,7 @@ def _start(module: str, spec: Mapping[str, Any], root: Path) -> subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # the kernel may share a busy machine out by session: one for each
     )
 
 
