@@ -18,7 +18,7 @@ import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops import conv_columns, conv_winograd
-from ddp.autograd.ops.layout import channels_first, channels_last, column_sums
+from ddp.autograd.ops.layout import channels_first, column_sums, pixels
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -27,7 +27,7 @@ def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int = 1
 ) -> Tensor:
     """Convolve (N, C, H, W) with (O, C / groups, kh, kw) → (N, O, Ho, Wo)."""
-    x = np.ascontiguousarray(channels_last(input.array))
+    x = pixels(input.array)
     parts = [
         correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window)
         for g in range(groups)
@@ -58,7 +58,7 @@ class ConvolutionBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         x, w = self.saved
-        dy = np.ascontiguousarray(channels_last(dy))
+        dy = pixels(dy)
         dys = [_part(dy, 3, g, self.groups) for g in range(self.groups)]
         dx = dw = None
         if self.needs(0):
@@ -68,7 +68,7 @@ class ConvolutionBackward0(Node):
             ]
             dx = channels_first(_joined(parts, 3))
         if self.needs(1):
-            dw = self._weight_gradient(dys, channels_last(x))
+            dw = self._weight_gradient(dys, pixels(x))
         if len(self.edges) == 2:
             return dx, dw
         db = column_sums(dy.reshape(-1, dy.shape[3])) if self.needs(2) else None
@@ -82,7 +82,7 @@ class ConvolutionBackward0(Node):
         if dw is None or dw.shape != shape or dw.dtype != x.dtype or not dw.flags.c_contiguous:
             dw = np.empty(shape, x.dtype)
         for g, dy_g in enumerate(dys):
-            x_g = np.ascontiguousarray(_part(x, 3, g, self.groups))
+            x_g = _part(x, 3, g, self.groups)
             weight_gradient(dy_g, x_g, self.window, dw[g * outputs : (g + 1) * outputs])
         return dw
 

@@ -7,13 +7,15 @@ the image are never looked at: a position is looked at for those windows in whic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops.layout import channels_first, channels_last, runs
+from ddp.autograd.ops.layout import channels_first, channels_last, pixels, runs
 from ddp.autograd.ops.pool import framed, positions
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
@@ -25,7 +27,7 @@ Index = tuple[slice, slice, slice]  # images, rows, columns
 
 def max_pool2d(input: Tensor, window: Window) -> Tensor:
     """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
-    x = np.ascontiguousarray(channels_last(input.array))
+    x = pixels(input.array)
     y = np.full((len(x), *window.output, x.shape[3]), lowest(x), x.dtype)
     output = wrap(channels_first(y))
     places = None
@@ -47,7 +49,7 @@ class MaxPool2DWithIndicesBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         x, places = self.saved
         dx = np.zeros(channels_last(x).shape, dy.dtype)
-        give_to_maxima(np.ascontiguousarray(channels_last(dy)), places, self.window, dx)
+        give_to_maxima(pixels(dy), places, self.window, dx)
         return (channels_first(dx),)
 
 
@@ -56,24 +58,41 @@ def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> Non
 
     The first position is looked at last, and wins where values are equal.
     """
+    copied, where = Scratch(y.shape, x.dtype), Scratch(y.shape, np.bool_)
     for place, outputs, inputs in steps(window, y.shape):
-        candidate = dense(x[inputs])
         best = y[outputs]
+        candidate = copied.of(best.shape)
+        runs(candidate)[...] = runs(x[inputs])
         if places is not None and place > 0:
             noted = places[outputs]
-            np.maximum(noted, (candidate >= best) * noted.dtype.type(place), out=noted)
+            found = np.greater_equal(candidate, best, out=where.of(best.shape))
+            np.maximum(noted, np.multiply(found, noted.dtype.type(place)), out=noted)
         np.maximum(best, candidate, out=best)
 
 
 def give_to_maxima(dy: Array, places: Array, window: Window, dx: Array) -> None:
     """Add each of `dy` to the pixel of `dx` that was its window's maximum."""
+    where, given = Scratch(dy.shape, np.bool_), Scratch(dy.shape, dy.dtype)
     for place, outputs, inputs in steps(window, dy.shape):
-        given = dy[outputs] * (places[outputs] == place)
+        target = dx[inputs]
+        is_here = np.equal(places[outputs], place, out=where.of(target.shape))
+        share = np.multiply(dy[outputs], is_here, out=given.of(target.shape))
         if window.is_disjoint:
-            runs(dx[inputs])[...] = runs(given)
+            runs(target)[...] = runs(share)
         else:
-            pixels = dx[inputs]
-            pixels += given
+            target += share
+
+
+class Scratch:
+    """Memory for one block of (N, Ho, Wo, C) at a time, in any shape of at most its size."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        images, rows = block_size(shape)
+        self.memory = np.empty(images * rows * shape[2] * shape[3], dtype)
+
+    def of(self, shape: tuple[int, ...]) -> Array:
+        """A dense array of the shape."""
+        return self.memory[: math.prod(shape)].reshape(shape)
 
 
 @lru_cache(256)
@@ -94,20 +113,19 @@ def steps(window: Window, shape: tuple[int, ...]) -> tuple[tuple[int, Index, Ind
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, int, int]]:
-    """(N, Ho, Wo, C) in blocks of about BLOCK: images, first row and end of the rows."""
+    """(N, Ho, Wo, C) in blocks: the images, the first row and the end of the rows."""
+    images, rows = block_size(shape)
+    for first in range(0, shape[0], images):
+        for top in range(0, shape[1], rows):
+            yield slice(first, first + images), top, min(top + rows, shape[1])
+
+
+def block_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many images, and rows of each, make about BLOCK of (N, Ho, Wo, C)."""
     images, height, width, channels = shape
-    group = max(1, BLOCK // (height * width * channels))
-    band = min(height, max(1, BLOCK // (width * channels)))
-    for first in range(0, images, group):
-        for top in range(0, height, band):
-            yield slice(first, first + group), top, min(top + band, height)
-
-
-def dense(pixels: Array) -> Array:
-    """A copy in one run, pixel by pixel."""
-    copy = np.empty(pixels.shape, pixels.dtype)
-    runs(copy)[...] = runs(pixels)
-    return copy
+    row = max(1, width * channels)
+    group = max(1, min(images, BLOCK // (height * row)))
+    return group, min(height, max(1, BLOCK // row))
 
 
 def max_indices(input: Tensor, maxima: Tensor, window: Window) -> Tensor:
