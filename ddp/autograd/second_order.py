@@ -18,7 +18,17 @@ from ddp.autograd.compositions import COMPOSITIONS, Outputs
 from ddp.autograd.dtypes import is_floating
 from ddp.autograd.function import FunctionCtx
 from ddp.autograd.node import Array, Edge, Node, edge
-from ddp.autograd.ops import index, inplace, moments, reduce, select, shape
+from ddp.autograd.ops import (
+    arrange,
+    index,
+    inplace,
+    linalg,
+    moments,
+    reduce,
+    select,
+    shape,
+    statistics,
+)
 from ddp.autograd.saved import saved_tensors
 from ddp.autograd.tensor import Tensor, wrap
 from ddp.autograd.traced import Traced, tensor_of
@@ -74,6 +84,31 @@ def _of_product(node: moments.ProdBackward0, dy: Tensor) -> Tensors:
     back = np.argsort((*kept, *reduced)).tolist()
     others = shape.permute(shape.reshape(others, lengths), back)
     return (others * shape.reshape(dy, node.kept(np.empty(dy.shape)).shape),)
+
+
+def _of_determinant(node: linalg.LinalgDetBackward0, dy: Tensor) -> Tensors:
+    x = fused.of_input(node, node.saved[0], 0)
+    return (_over_matrices(dy * linalg.det(x)) * linalg.inv(x).mT,)
+
+
+def _of_logarithm(
+    node: linalg.LinalgSlogdetBackward0, dsign: Tensor | None, dy: Tensor | None
+) -> Tensors:
+    x = fused.of_input(node, node.saved[0], 0)
+    return (None if dy is None else _over_matrices(dy) * linalg.inv(x).mT,)
+
+
+def _over_matrices(dy: Tensor) -> Tensor:
+    """(...) → (..., 1, 1)."""
+    return shape.reshape(dy, (*dy.shape, 1, 1))
+
+
+def _of_extreme_so_far(node: statistics.CummaxBackward0, dy: Tensor) -> Tensors:
+    if dy.ndim == 0:
+        return (dy,)
+    grid: list[Array] = list(np.indices(dy.shape, sparse=True))
+    grid[node.axis] = node.saved[0]
+    return (index.scatter(dy, tuple(grid), dy.shape),)
 
 
 def _of_write(node: inplace.CopySlices, dy: Tensor) -> Tensors:
@@ -146,6 +181,12 @@ FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
     index.SelectBackward0: _of_index,
     reduce.MaxBackward0: _of_extreme_along,
     moments.ProdBackward0: _of_product,
+    statistics.CummaxBackward0: _of_extreme_so_far,
+    linalg.LinalgDetBackward0: _of_determinant,
+    linalg.LinalgSlogdetBackward0: _of_logarithm,
+    arrange.UnfoldBackward0: fused_windows.of_linear_map(
+        lambda node, x, _: arrange.unfold(x, *node.window)
+    ),
     inplace.CopySlices: _of_write,
     AsStridedBackward0: _of_window_read,
     WriteWindow: _of_window_write,

@@ -20,7 +20,19 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ddp.autograd.dtypes import Dtype
 from ddp.autograd.node import Array
-from ddp.autograd.ops import arithmetic, elementwise, index, join, moments, reduce, select, shape
+from ddp.autograd.ops import (
+    arithmetic,
+    arrange,
+    elementwise,
+    index,
+    join,
+    linalg,
+    moments,
+    reduce,
+    select,
+    shape,
+    trigonometric,
+)
 from ddp.autograd.ops import matmul as products
 from ddp.autograd.ops.activation import tanh
 from ddp.autograd.ops.broadcast import to
@@ -170,6 +182,8 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     np.sqrt: elementwise.sqrt,
     np.sin: elementwise.sin,
     np.cos: elementwise.cos,
+    np.sinh: trigonometric.sinh,
+    np.cosh: trigonometric.cosh,
     np.tanh: tanh,
     np.maximum: select.maximum,
     np.minimum: select.minimum,
@@ -251,6 +265,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.concatenate: _joined(join.cat),
     np.stack: _joined(join.stack),
     np.flip: _flip,
+    np.roll: lambda x, shifts, axes: Traced(arrange.roll(x.tensor, shifts, axes)),
+    np.linalg.solve: lambda a, b: Traced(linalg.solve(tensor_of(a), tensor_of(b))),
     np.cumsum: lambda x, axis: Traced(moments.cumsum(x.tensor, axis)),
     np.take_along_axis: _take_along_axis,
     np.tril: lambda x, k=0: Traced(select.tril(x.tensor, k)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from ddp.autograd.gradcheck import gradgradcheck
 from ddp.autograd.ops import recurrent
 from ddp.autograd.random import use_generator
 from ddp.autograd.tensor import Tensor
+from tests.helpers.spawn import ROOT
 
 CLASSES = [1, 0, 2, 2]
 IMAGE = (2, 4, 5, 5)
@@ -26,6 +28,11 @@ def _target(*shape: int) -> Any:
 def _dropped_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     with use_generator(ddp.Generator(1)):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=0.4)
+
+
+def _squares(x: Any) -> Any:
+    """Positive definite matrices."""
+    return x @ x.mT + ddp.eye(3, dtype=ddp.float64)
 
 
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
@@ -139,6 +146,15 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
         lambda x, t: F.binary_cross_entropy(x / 2, t / 2),
     ),
     "divergence": (((3, 4), (3, 4)), lambda x, t: F.kl_div(x, t, reduction="sum")),
+    "determinants": (((2, 3, 3),), lambda x: ddp.linalg.det(_squares(x))),
+    "logarithms of determinants": (((2, 3, 3),), lambda x: ddp.linalg.slogdet(_squares(x))[1]),
+    "solutions": (((3, 3), (3, 2)), lambda a, b: ddp.linalg.solve(_squares(a), b)),
+    "solution for a vector": (((3, 3), (3,)), lambda a, b: ddp.linalg.solve(_squares(a), b)),
+    "largest so far": (((3, 4),), lambda x: x.cummax(1)[0] ** 2),
+    "smallest so far": (((3, 4),), lambda x: x.cummin(0)[0] ** 2),
+    "rolled": (((3, 4),), lambda x: x.roll((1, 2), (0, 1)) ** 2),
+    "windows": (((3, 5),), lambda x: x.unfold(1, 3, 2) ** 2),
+    "hyperbolic": (((3, 4),), lambda x: x.sinh() * x.cosh()),
     "embedding": (
         ((5, 3),),
         lambda w: F.embedding(ddp.tensor([[1, 0], [3, 1]]), w, padding_idx=3) ** 2,
@@ -174,6 +190,35 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
         lambda x, h, c, w, u, r: recurrent.lstm(x - 1, h, c, w - 1, u - 1, None, r),
     ),
 }
+
+
+REFUSED: dict[str, Callable[[Any], Any]] = {  # as docs/coming-from-pytorch.md says
+    "cholesky": lambda x: ddp.linalg.cholesky(_squares(x)),
+    "qr": lambda x: ddp.linalg.qr(_squares(x))[1],
+    "eigh": lambda x: ddp.linalg.eigh(_squares(x))[1],
+    "svd": lambda x: ddp.linalg.svd(_squares(x))[1],
+    "pinv": lambda x: ddp.linalg.pinv(_squares(x)),
+    "cumprod": lambda x: x.cumprod(1),
+    "logcumsumexp": lambda x: x.logcumsumexp(1),
+    "lgamma": ddp.lgamma,
+    "scatter_reduce": lambda x: (
+        x.scatter_reduce(0, ddp.tensor([[0, 1, 0]]), x[:1] * 2, "amax") ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_where_there_is_no_second_gradient_the_operation_is_named(name: str) -> None:
+    x = Tensor(np.random.RandomState(0).uniform(0.3, 1.7, (3, 3)), requires_grad=True)
+    y = REFUSED[name](x)
+    with pytest.raises(NotImplementedError, match="create_graph=True is not supported"):
+        ddp.autograd.grad(y.sum(), x, create_graph=True)
+
+
+def test_the_page_names_what_has_no_second_gradient() -> None:
+    page = (ROOT / "docs" / "coming-from-pytorch.md").read_text()
+    (told,) = re.findall(r"\*\*Second gradients end.*?\n\n", page, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", told)) == set(REFUSED)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -151,7 +151,7 @@ def test_equal_elements_keep_their_order_in_a_sort() -> None:
 
 
 # A second gradient is refused by name where a formula cannot be recorded; it is never wrong.
-WITHOUT_SECOND_GRADIENT = 21
+WITHOUT_SECOND_GRADIENT = 6
 
 
 @pytest.mark.slow(reason="one check of second gradients per case")
