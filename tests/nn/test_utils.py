@@ -82,6 +82,14 @@ def test_a_norm_that_is_not_finite_can_be_an_error() -> None:
     assert params[0].grad.array[0] == 0
 
 
+@pytest.mark.parametrize("size", [1e-30, 1.0])
+def test_the_norm_of_many_elements_is_exact_to_seven_digits_however_faint(size: float) -> None:
+    values = np.random.default_rng(0).standard_normal(100_003).astype(np.float32)
+    values *= np.float32(size)
+    norm = utils.get_total_norm([Tensor(values[:50_000]), Tensor(values[50_000:])])
+    assert norm.item() == pytest.approx(np.linalg.norm(values.astype(np.float64)), rel=2e-7)
+
+
 def test_a_norm_whose_square_overflows_float32_is_still_found() -> None:
     assert utils.get_total_norm([Tensor([3e30, 4e30])]).item() == pytest.approx(5e30)
 
