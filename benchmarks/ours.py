@@ -37,7 +37,7 @@ from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer
 from ddp.parallel.shards import shard_range
-from ddp.parallel.shared import open_gradient_arena
+from ddp.parallel.shared import arena_sizes
 
 LIMIT_S = 60.0
 CLIP_EPS = 1e-6  # as in clip_grad_norm_
@@ -113,7 +113,8 @@ class Service:
         defaults = Cluster()
         buckets = plan_buckets(placed, defaults.first_bucket_bytes, defaults.bucket_bytes)
         shards = self._shard_count
-        arena = open_gradient_arena(self._comm, buckets, shards, LIMIT_S)
+        sizes = arena_sizes(buckets, self._comm.size, shards)
+        arena = open_arena(self._comm, *sizes, LIMIT_S)
         flat = arena.common.view(np.float32)
         move_into(flat, placed, parameters)
         self._totals = Totals(self._comm)

@@ -24,6 +24,7 @@ from ddp.autograd.random import PhiloxGenerator, use_generator
 from ddp.autograd.tensor import Tensor
 from ddp.build import Task, make_optimizer
 from ddp.checkpoint import require_match
+from ddp.comm.arena import open_arena
 from ddp.comm.communicator import Communicator
 from ddp.config.schema import Config
 from ddp.data.order import batch_indices, steps_per_epoch
@@ -36,7 +37,7 @@ from ddp.parallel.layout import lay_out, plan_buckets
 from ddp.parallel.reducer import NonFinite, Reducer
 from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
 from ddp.parallel.shards import shard_range, shard_samples
-from ddp.parallel.shared import MOVED, VOTED, open_gradient_arena, owned_blocks
+from ddp.parallel.shared import MOVED, VOTED, arena_sizes, owned_blocks
 from ddp.probe import ready_order
 from ddp.results import Seconds, ShardResult
 
@@ -97,9 +98,9 @@ class Replica:
         """
         shards, cluster = self._config.train.shards, self._config.cluster
         assert shards is not None
-        arena = open_gradient_arena(
-            self._comm, self._buckets, shards, self._limit_s, share=cluster.shared_memory == "auto"
-        )
+        sizes = arena_sizes(self._buckets, self._comm.size, shards)
+        share = cluster.shared_memory == "auto"
+        arena = open_arena(self._comm, *sizes, self._limit_s, share=share)
         self.note = arena.note
         flat = arena.common.view(np.float32)
         if arena.leads:

@@ -1,17 +1,11 @@
-"""What the ranks of one host share, whatever the transport between hosts: memory, and flags.
+"""Memory shared by the ranks of one host, whatever the transport between hosts: how it comes to be.
 
     arena = open_arena(comm, common_bytes, own_bytes, channels, timeout_s)    # every rank calls it
 
-    arena.neighbours     the ranks that share memory with this one, itself included, ascending
-    arena.common         memory of all neighbours together; whose turn it is to write, they agree
-    arena.of[rank]       memory that belongs to one neighbour: it writes, the others read
-    arena.publish(channel, number)            what I wrote for `number` on `channel` may be read
-    arena.wait(channel, number, timeout_s)    until every neighbour has published so much
-
-Opening is collective over the communicator. Ranks that could share memory and do not (it is
-refused, or they are in containers that do not see each other) are strangers to each other: each
-has itself as only neighbour, `note` says why on one of them, and their data takes the transport.
-A rank without neighbours has private memory, through the same code.
+What an arena is stands in `ddp.comm.neighbours`. Opening is collective over the communicator. Ranks
+that could share memory and do not (it is refused, or they are in containers that do not see each
+other) are strangers to each other: each has itself as only neighbour and private memory, `note`
+says why on one of them, and their data takes the transport.
 
 Flags. One cache line for each rank and channel, with an ascending number that only its owner
 writes. An aligned store of eight bytes is never seen in halves. x86 processors make stores visible
@@ -32,11 +26,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ddp.comm.communicator import Communicator, exchange_timeout
-from ddp.comm.segment import Home, Memory, Offer, Segment, find_home
+from ddp.comm.neighbours import LINE_BYTES, Arena, Memory, PrivateArena, Ranks
+from ddp.comm.segment import Home, Offer, Segment, find_home
 
-Ranks = tuple[int, ...]
-
-LINE_BYTES = 64
 PAGE_BYTES = 4096
 _WORDS = LINE_BYTES // 8
 
@@ -64,18 +56,18 @@ def open_arena(
     meanwhile or `timeout_s` passes; that memory cannot be shared is no error. With `share` false
     nobody shares, and nothing is exchanged.
     """
-    alone = tuple((rank,) for rank in range(comm.size))
     if comm.size == 1 or not share:
-        return _private(comm, alone, common_bytes, own_bytes, channels, "")
+        return PrivateArena(comm, common_bytes, own_bytes)
     return _Opening(comm, common_bytes, own_bytes, channels, timeout_s).run(find_home())
 
 
-class Arena:
-    """See the top of the file. `hosts` has the neighbours of every rank, once each, ascending."""
+class SharedArena(Arena):
+    """An arena over shared memory."""
 
     def __init__(
         self, comm: Communicator, hosts: Sequence[Ranks], memory: Memory, plan: _Plan, note: str
     ) -> None:
+        self.rank = comm.rank
         self.hosts = tuple(hosts)
         self.neighbours = plan.neighbours
         self.note = note
@@ -87,32 +79,16 @@ class Arena:
         self._mine = lines.pop(comm.rank)
         self._theirs = tuple(lines.items())
 
-    @property
-    def leads(self) -> bool:
-        """Whether this is the lowest rank of its host."""
-        return self._comm.rank == self.neighbours[0]
-
-    def barrier(self, channel: int, number: int, timeout_s: float) -> None:
-        """Return when every neighbour has come here: `publish`, then `wait`."""
-        self.publish(channel, number)
-        self.wait(channel, number, timeout_s)
-
     def publish(self, channel: int, number: int) -> None:
-        """Let the neighbours see what was written until now, as `number` on `channel`."""
         _fence()
         self._flags[self._mine + channel * _WORDS] = number
 
     def wait(self, channel: int, number: int, timeout_s: float) -> None:
-        """Return when every other neighbour has published `number`, or more, on `channel`.
-
-        Raises CommTimeout, naming the ranks awaited, and what the communicator knows of a loss.
-        """
         if not self.has(channel, number):
             self._wait_for(channel, number, timeout_s)
             _fence()
 
     def has(self, channel: int, number: int) -> bool:
-        """Whether a `wait` would end at once. If so, what was published may be read."""
         word = channel * _WORDS
         for _, line in self._theirs:
             if self._flags[line + word] < number:
@@ -167,20 +143,6 @@ class _Plan:
         return place
 
 
-def _private(
-    comm: Communicator,
-    hosts: Sequence[Ranks],
-    common_bytes: int,
-    own_bytes: Sequence[int],
-    channels: int,
-    note: str,
-) -> Arena:
-    plan = _Plan((comm.rank,), common_bytes, own_bytes, channels)
-    memory = np.zeros(plan.nbytes + LINE_BYTES, np.uint8)
-    start = -memory.ctypes.data % LINE_BYTES
-    return Arena(comm, hosts, memory[start : start + plan.nbytes], plan, note)
-
-
 class _Opening:
     """The three rounds in which ranks find each other, offer memory, and agree."""
 
@@ -201,7 +163,7 @@ class _Opening:
         hosts = _groups([h.neighbours for h in homes])
         note = self._apart_note(homes, hosts)
         if all(len(ranks) == 1 for ranks in hosts):
-            return _private(self._comm, hosts, *self._sizes, note)
+            return self._private(hosts, note)
         neighbours = next(ranks for ranks in hosts if self._comm.rank in ranks)
         plan = _Plan(neighbours, *self._sizes)
         segment, problem = self._share(neighbours, plan)
@@ -216,8 +178,12 @@ class _Opening:
         hosts.sort()
         note = problem or note
         if segment is None or neighbours not in hosts:
-            return _private(self._comm, hosts, *self._sizes, note)
-        return Arena(self._comm, hosts, segment.memory, plan, note)
+            return self._private(hosts, note)
+        return SharedArena(self._comm, hosts, segment.memory, plan, note)
+
+    def _private(self, hosts: Sequence[Ranks], note: str) -> Arena:
+        common_bytes, own_bytes, _ = self._sizes
+        return PrivateArena(self._comm, common_bytes, own_bytes, hosts, note)
 
     def _share(self, neighbours: Ranks, plan: _Plan) -> tuple[Segment | None, str]:
         """The segment of this host, or None and why there is none."""

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ddp.comm.neighbours import Memory
 
 TOKEN_BYTES = 16
 _HEAD_BYTES = 64  # the token, on a cache line of its own
@@ -30,8 +31,6 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PROCESS_IDS = Path("/proc/self/ns/pid")
 _CONTAINER = Path("/sys/fs/cgroup")  # of this container, where it is one (cgroup version 2)
 _CONTAINER_FILES = ("memory.max", "memory.current")
-
-Memory = NDArray[np.uint8]
 
 
 class Home(NamedTuple):

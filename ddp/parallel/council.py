@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddp.comm.arena import Arena
+from ddp.comm.neighbours import Arena
 
 
 class Vote(NamedTuple):

@@ -9,18 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddp.autograd.tensor import Tensor
+from ddp.comm.neighbours import aligned_bytes
 from ddp.errors import ConfigError
 from ddp.parallel.layout import ITEM_BYTES, Bucket, Segment
 
 Array = NDArray[Any]
-CACHE_LINE_BYTES = 64
 
 
 def aligned_zeros(size: int) -> Array:
     """A float32 array of `size` zeros whose memory begins on a cache line."""
-    memory = np.zeros(size * ITEM_BYTES + CACHE_LINE_BYTES, np.uint8)
-    offset = -memory.ctypes.data % CACHE_LINE_BYTES
-    return memory[offset : offset + size * ITEM_BYTES].view(np.float32)
+    return aligned_bytes(size * ITEM_BYTES).view(np.float32)
 
 
 def move_into(flat: Array, placed: Sequence[Segment], parameters: Sequence[Tensor]) -> None:

@@ -4,7 +4,7 @@
     full      every parameter's gradient of this shard is there: the buffer joins the tree
               (and the lane is filling again, for the next shard, with another buffer)
     sent      last shard: the neighbours on this host may read the partial sums where they lie
-              (ddp.comm.arena), those for ranks of other hosts are on their way
+              (ddp.comm.neighbours), those for ranks of other hosts are on their way
     reduced   the parts of all ranks have been added in tree order: this rank's slice is final
 
 Whose turn it is to touch a buffer: its owner's until the lane is sent; from then on its neighbours
@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddp.comm.arena import Arena
 from ddp.comm.communicator import Arrays, Communicator, Work
+from ddp.comm.neighbours import Arena
 from ddp.parallel.flat import Array, GradientBuffer
 from ddp.parallel.layout import Bucket, extent, slice_bucket
 from ddp.parallel.shards import BufferPlan, BufferSum, Node, TreeSum, cover, shard_range

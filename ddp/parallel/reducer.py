@@ -15,14 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.comm.arena import Arena
 from ddp.comm.communicator import Communicator
+from ddp.comm.neighbours import Arena, PrivateArena
 from ddp.errors import LocalProtocolError
 from ddp.parallel.flat import Array
 from ddp.parallel.lane import Lane
 from ddp.parallel.layout import Bucket, Segment
 from ddp.parallel.shards import shard_range
-from ddp.parallel.shared import REDUCED, open_gradient_arena
+from ddp.parallel.shared import REDUCED, arena_sizes
 
 
 class NonFinite(NamedTuple):
@@ -49,13 +49,14 @@ class Reducer:
         shards: int,
         arena: Arena | None = None,
     ) -> None:
-        """Without an `arena` (see `open_gradient_arena`) the gradients lie in private memory."""
+        """Without an `arena` (of `arena_sizes`) the gradients lie in private memory."""
         self._names = names
         self._parameters = parameters
         self._rank = comm.rank
         self._range = shard_range(comm.rank, comm.size, shards)
         shapes = [parameter.shape for parameter in parameters]
-        self._arena = arena or open_gradient_arena(comm, buckets, shards, share=False)
+        sizes = arena_sizes(buckets, comm.size, shards)
+        self._arena = arena or PrivateArena(comm, sizes.common_bytes, sizes.own_bytes)
         self.lanes = [Lane(bucket, shapes, comm, shards, self._arena) for bucket in buckets]
         self._members = [
             [(parameters[s.parameter], place) for place, s in enumerate(lane.bucket.segments)]

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.comm.arena import Arena, Ranks
 from ddp.comm.communicator import Arrays, Communicator
+from ddp.comm.neighbours import Arena, Ranks
 from ddp.errors import CheckpointError
 from ddp.optim.elementwise import ElementwiseOptimizer
 from ddp.parallel.flat import Array

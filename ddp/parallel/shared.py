@@ -9,12 +9,11 @@ final"), then those named here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from ddp.comm.arena import Arena, open_arena
-from ddp.comm.communicator import Communicator
-from ddp.comm.segment import Memory
+from ddp.comm.neighbours import Memory
 from ddp.parallel.council import record_size
 from ddp.parallel.flat import Array
 from ddp.parallel.layout import ITEM_BYTES, Bucket, slice_bucket
@@ -28,25 +27,23 @@ VOTED = 3  # my record of the step may be read (ddp.parallel.council)
 _BESIDE_BUCKETS = 4
 
 
-def open_gradient_arena(
-    comm: Communicator,
-    buckets: Sequence[Bucket],
-    shards: int,
-    timeout_s: float = 0.0,
-    *,
-    share: bool = True,
-) -> Arena:
-    """What the ranks of each host share: all gradients, and in common one set of parameters."""
+class ArenaSizes(NamedTuple):
+    """The arguments of `ddp.comm.arena.open_arena`."""
+
+    common_bytes: int
+    own_bytes: list[int]  # by rank
+    channels: int
+
+
+def arena_sizes(buckets: Sequence[Bucket], size: int, shards: int) -> ArenaSizes:
+    """What `size` ranks that compute `shards` shards have in memory."""
     total_bytes = sum(bucket.size for bucket in buckets) * ITEM_BYTES
     parameters = sum(len(bucket.segments) for bucket in buckets)
+    owners = zip(buffer_plans(size, shards), owned_blocks(buckets, size), strict=True)
     own_bytes = [
-        plan.needed * total_bytes + 8 * record_size(parameters, owned)
-        for plan, owned in zip(
-            buffer_plans(comm.size, shards), owned_blocks(buckets, comm.size), strict=True
-        )
+        plan.needed * total_bytes + 8 * record_size(parameters, owned) for plan, owned in owners
     ]
-    channels = len(buckets) + _BESIDE_BUCKETS
-    return open_arena(comm, total_bytes, own_bytes, channels, timeout_s, share=share)
+    return ArenaSizes(total_bytes, own_bytes, len(buckets) + _BESIDE_BUCKETS)
 
 
 def owned_blocks(buckets: Sequence[Bucket], size: int) -> list[int]:
