@@ -70,12 +70,10 @@ from ddp.autograd.ops.arrange import broadcast_tensors as broadcast_tensors
 from ddp.autograd.ops.arrange import broadcast_to as broadcast_to
 from ddp.autograd.ops.arrange import diag_embed as diag_embed
 from ddp.autograd.ops.arrange import diagonal as diagonal
-from ddp.autograd.ops.arrange import flip as flip
 from ddp.autograd.ops.arrange import fliplr as fliplr
 from ddp.autograd.ops.arrange import flipud as flipud
 from ddp.autograd.ops.arrange import hsplit as hsplit
 from ddp.autograd.ops.arrange import movedim as movedim
-from ddp.autograd.ops.arrange import permute as permute
 from ddp.autograd.ops.arrange import ravel as ravel
 from ddp.autograd.ops.arrange import repeat_interleave as repeat_interleave
 from ddp.autograd.ops.arrange import roll as roll
@@ -295,6 +293,8 @@ from ddp.autograd.ops.scatter import index_put as index_put
 from ddp.autograd.ops.scatter import masked_scatter as masked_scatter
 from ddp.autograd.ops.select import masked_fill as masked_fill
 from ddp.autograd.ops.shape import flatten as flatten
+from ddp.autograd.ops.shape import flip as flip
+from ddp.autograd.ops.shape import permute as permute
 from ddp.autograd.ops.shape import reshape as reshape
 from ddp.autograd.ops.shape import squeeze as squeeze
 from ddp.autograd.ops.shape import t as t

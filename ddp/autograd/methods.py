@@ -160,12 +160,12 @@ class Methods:
     flatten = shape.flatten
     transpose = shape.transpose
     t = shape.t
-    permute = arrange.permute
+    permute = shape.permute
     expand = shape.expand
     expand_as = shape.expand_as
     unsqueeze = shape.unsqueeze
     squeeze = shape.squeeze
-    flip = arrange.flip
+    flip = shape.flip
     repeat = shape.repeat
     T = property(shape.reverse_axes)
     mT = property(shape.matrix_transpose)

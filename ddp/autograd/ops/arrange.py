@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops import shape as reshaping
 from ddp.autograd.ops.index import IndexPutBackward0, SelectBackward0, getitem
 from ddp.autograd.ops.join import narrow
 from ddp.autograd.ops.reduce import as_axis
-from ddp.autograd.ops.shape import as_shape, axis_of, expand, repeat, reshape, transpose
+from ddp.autograd.ops.shape import (
+    as_shape,
+    axis_of,
+    expand,
+    flip,
+    permute,
+    repeat,
+    reshape,
+    transpose,
+)
 from ddp.autograd.tensor import Tensor, view_of, wrap
 
 Shape = tuple[int, ...]
@@ -157,16 +165,6 @@ def select(x: Tensor, dim: int, index: int) -> Tensor:
             f"dimension {dim}"
         )
     return getitem(x, (*(slice(None),) * axis, index))
-
-
-def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
-    """A copy with the order along `dims` reversed."""
-    return reshaping.flip(x, *(axes if dims is None else (dims,)))
-
-
-def permute(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
-    """A view whose axis i is x's axis dims[i]."""
-    return reshaping.permute(x, *(axes if dims is None else (dims,)))
 
 
 def fliplr(x: Tensor) -> Tensor:

@@ -4,172 +4,110 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddp.autograd.dtypes import to_floating
-from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import quietly, to
+from ddp.autograd.node import Array, Gradients
+from ddp.autograd.ops.pointwise import OfInput, OfOutput, pointwise
 from ddp.autograd.tensor import Tensor, wrap
 
 
-def floating(x: Tensor) -> Tensor:
-    """`x`, integers as float32: what functions of real numbers are computed on."""
-    return x if x.array.dtype.kind == "f" else to(x, to_floating(x.array.dtype))
-
-
-@quietly
 def exp(x: Tensor) -> Tensor:
     """y = eˣ."""
-    x = floating(x)
-    y = wrap(np.exp(x.array))
-    if node := ExpBackward0.record(y, x):
-        node.save(y)
-    return y
+    return pointwise(ExpBackward0, np.exp, x)
 
 
-class ExpBackward0(Node):
+class ExpBackward0(OfOutput):
     """dx = dy · y."""
 
     __slots__ = ()
-    saves = Saves(result=RESULT)
 
-    def backward(self, dy: Array) -> Gradients:
-        (y,) = self.saved
-        return (dy * y,)
+    def slope(self, y: Array) -> Array:
+        return y
 
 
-@quietly
 def log(x: Tensor) -> Tensor:
     """y = ln x."""
-    x = floating(x)
-    y = wrap(np.log(x.array))
-    if node := LogBackward0.record(y, x):
-        node.save(x)
-    return y
+    return pointwise(LogBackward0, np.log, x)
 
 
-class LogBackward0(Node):
+class LogBackward0(OfInput):
     """dx = dy / x."""
 
     __slots__ = ()
-    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
         return (dy / x,)
 
 
-@quietly
-def sqrt(x: Tensor) -> Tensor:
-    """y = √x."""
-    x = floating(x)
-    y = wrap(np.sqrt(x.array))
-    if node := SqrtBackward0.record(y, x):
-        node.save(y)
-    return y
-
-
-class SqrtBackward0(Node):
-    """dx = dy / 2y; infinite at 0."""
-
-    __slots__ = ()
-    saves = Saves(result=RESULT)
-
-    def backward(self, dy: Array) -> Gradients:
-        (y,) = self.saved
-        return (dy / (y + y),)
-
-
-@quietly
 def log1p(x: Tensor) -> Tensor:
     """y = ln (1 + x), exact near 0."""
-    x = floating(x)
-    y = wrap(np.log1p(x.array))
-    if node := Log1PBackward0.record(y, x):
-        node.save(x)
-    return y
+    return pointwise(Log1PBackward0, np.log1p, x)
 
 
-class Log1PBackward0(Node):
+class Log1PBackward0(OfInput):
     """dx = dy / (1 + x)."""
 
     __slots__ = ()
-    saves = Saves(self=0)
 
     def backward(self, dy: Array) -> Gradients:
         (x,) = self.saved
         return (dy / (x + 1),)
 
 
-@quietly
-def sin(x: Tensor) -> Tensor:
-    """y = sin x."""
-    x = floating(x)
-    y = wrap(np.sin(x.array))
-    if node := SinBackward0.record(y, x):
-        node.save(x)
-    return y
+def sqrt(x: Tensor) -> Tensor:
+    """y = √x."""
+    return pointwise(SqrtBackward0, np.sqrt, x)
 
 
-class SinBackward0(Node):
-    """dx = dy · cos x."""
+class SqrtBackward0(OfOutput):
+    """dx = dy / 2y; infinite at 0."""
 
     __slots__ = ()
-    saves = Saves(self=0)
-
-    def backward(self, dy: Array) -> Gradients:
-        (x,) = self.saved
-        return (dy * np.cos(x),)
-
-
-@quietly
-def cos(x: Tensor) -> Tensor:
-    """y = cos x."""
-    x = floating(x)
-    y = wrap(np.cos(x.array))
-    if node := CosBackward0.record(y, x):
-        node.save(x)
-    return y
-
-
-class CosBackward0(Node):
-    """dx = -dy · sin x."""
-
-    __slots__ = ()
-    saves = Saves(self=0)
-
-    def backward(self, dy: Array) -> Gradients:
-        (x,) = self.saved
-        return (-dy * np.sin(x),)
-
-
-@quietly
-def rsqrt(x: Tensor) -> Tensor:
-    """y = 1 / √x."""
-    x = floating(x)
-    y = wrap(1 / np.sqrt(x.array))
-    if node := RsqrtBackward0.record(y, x):
-        node.save(y)
-    return y
-
-
-class RsqrtBackward0(Node):
-    """dx = -dy · y³ / 2."""
-
-    __slots__ = ()
-    saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
-        return (dy * (y * y * y * -0.5),)
+        return (dy / (y + y),)
 
 
-def sign(x: Tensor) -> Tensor:
-    """-1, 0 or 1. Flat everywhere, so it records nothing."""
-    return wrap(np.sign(x.array))
+def rsqrt(x: Tensor) -> Tensor:
+    """y = 1 / √x."""
+    return pointwise(RsqrtBackward0, lambda array: 1 / np.sqrt(array), x)
 
 
-def floor(x: Tensor) -> Tensor:
-    """⌊x⌋. Flat everywhere, so it records nothing."""
-    return wrap(np.floor(x.array))
+class RsqrtBackward0(OfOutput):
+    """dx = -dy · y³ / 2."""
+
+    __slots__ = ()
+
+    def slope(self, y: Array) -> Array:
+        return y * y * y * -0.5
+
+
+def sin(x: Tensor) -> Tensor:
+    """y = sin x."""
+    return pointwise(SinBackward0, np.sin, x)
+
+
+class SinBackward0(OfInput):
+    """dx = dy · cos x."""
+
+    __slots__ = ()
+
+    def slope(self, x: Array) -> Array:
+        return np.cos(x)
+
+
+def cos(x: Tensor) -> Tensor:
+    """y = cos x."""
+    return pointwise(CosBackward0, np.cos, x)
+
+
+class CosBackward0(OfInput):
+    """dx = -dy · sin x."""
+
+    __slots__ = ()
+
+    def slope(self, x: Array) -> Array:
+        return -np.sin(x)
 
 
 def isnan(x: Tensor) -> Tensor:

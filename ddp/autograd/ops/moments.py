@@ -29,7 +29,7 @@ def var(
         unbiased = dim
         dim = None
     correction = float(unbiased) if correction is None else float(correction)
-    axes = as_axes(x, dim)
+    axes = _axes_of_floats(x, dim)
     _, y_array = _mean_and_variance(x.array, axes, correction, "var")
     y = wrap(y_array if keepdim else y_array.squeeze(axes))
     if node := VarBackward0.record(y, x):
@@ -39,12 +39,16 @@ def var(
     return y
 
 
+def _axes_of_floats(x: Tensor, dim: Dim) -> tuple[int, ...]:
+    if x.array.dtype.kind != "f":
+        raise RuntimeError("std and var only support floating point and complex dtypes")
+    return as_axes(x, dim)
+
+
 def _mean_and_variance(
     x: Array, axes: tuple[int, ...], correction: float, name: str
 ) -> tuple[Array, Array]:
     """Both with the reduced axes kept."""
-    if x.dtype.kind != "f":
-        raise RuntimeError("std and var only support floating point and complex dtypes")
     n = math.prod([x.shape[i] for i in axes])
     if n - correction <= 0:
         warnings.warn(
@@ -90,7 +94,7 @@ def std(
         unbiased = dim
         dim = None
     correction = float(unbiased) if correction is None else float(correction)
-    axes = as_axes(x, dim)
+    axes = _axes_of_floats(x, dim)
     y_array = np.sqrt(_mean_and_variance(x.array, axes, correction, "std")[1])
     y = wrap(y_array if keepdim else y_array.squeeze(axes))
     if node := StdBackward0.record(y, x):

@@ -11,12 +11,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
-from ddp.autograd.ops.broadcast import quietly
-from ddp.autograd.ops.elementwise import floating
+from ddp.autograd.ops.broadcast import quietly, to
 from ddp.autograd.tensor import Tensor, wrap
 
 ArrayFunction = Callable[[Array], Array]
+
+
+def floating(x: Tensor) -> Tensor:
+    """`x`, integers as float32: what functions of real numbers are computed on."""
+    return x if x.array.dtype.kind == "f" else to(x, to_floating(x.array.dtype))
 
 
 class OfInput(Node):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,21 +59,6 @@ def gt(a: Tensor, b: Any) -> Any:
 def ge(a: Tensor, b: Any) -> Any:
     """Where a ≥ b, a bool tensor."""
     return _compare(np.greater_equal, a, b)
-
-
-def bitwise_and(a: Tensor, b: Any) -> Any:
-    """a & b for bools and integers."""
-    return _compare(np.bitwise_and, a, b)
-
-
-def bitwise_or(a: Tensor, b: Any) -> Any:
-    """a | b for bools and integers."""
-    return _compare(np.bitwise_or, a, b)
-
-
-def bitwise_xor(a: Tensor, b: Any) -> Any:
-    """a ^ b for bools and integers."""
-    return _compare(np.bitwise_xor, a, b)
 
 
 def bitwise_not(a: Tensor) -> Tensor:
@@ -172,27 +157,22 @@ class MaximumBackward0(Node):
 
     __slots__ = ()
     saves = Saves(self=0, other=1)
+    loses: ClassVar[Any] = np.less  # to the other
 
     def backward(self, dy: Array) -> Gradients:
         a, b = self.saved
         return (
-            _to_the_taken(dy, a, b, a < b) if self.needs(0) else None,
-            _to_the_taken(dy, b, a, a > b) if self.needs(1) else None,
+            _to_the_taken(dy, a, b, self.loses(a, b)) if self.needs(0) else None,
+            _to_the_taken(dy, b, a, self.loses(b, a)) if self.needs(1) else None,
         )
 
 
-class MinimumBackward0(Node):
+class MinimumBackward0(MaximumBackward0):
     """The same for the smaller."""
 
     __slots__ = ()
     saves = Saves(self=0, other=1)
-
-    def backward(self, dy: Array) -> Gradients:
-        a, b = self.saved
-        return (
-            _to_the_taken(dy, a, b, a > b) if self.needs(0) else None,
-            _to_the_taken(dy, b, a, a < b) if self.needs(1) else None,
-        )
+    loses = np.greater
 
 
 def _to_the_taken(dy: Array, x: Array, other: Array, is_left: Array) -> Array:
@@ -334,44 +314,38 @@ class ClampMaxBackward1(ClampMinBackward1):
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of x's matrices, zero above `diagonal`."""
-    _require_matrices(x, "tril")
-    y = wrap(np.tril(x.array, diagonal))
-    if node := TrilBackward0.record(y, x):
+    return _triangle(TrilBackward0, x, diagonal)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangles of x's matrices, zero below `diagonal`."""
+    return _triangle(TriuBackward0, x, diagonal)
+
+
+def _triangle(node_class: type[TrilBackward0], x: Tensor, diagonal: int) -> Tensor:
+    if x.array.ndim < 2:
+        name = node_class.part.__name__
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    y = wrap(node_class.part(x.array, diagonal))
+    if node := node_class.record(y, x):
         node.diagonal = diagonal
     return y
 
 
 class TrilBackward0(Node):
-    """dx = the lower triangles of dy."""
+    """dx = the same triangles of dy."""
 
     __slots__ = ("diagonal",)
+    part: ClassVar[Any] = staticmethod(np.tril)
 
     diagonal: int
 
     def backward(self, dy: Array) -> Gradients:
-        return (np.tril(dy, self.diagonal),)
+        return (self.part(dy, self.diagonal),)
 
 
-def _require_matrices(x: Tensor, operation: str) -> None:
-    if x.array.ndim < 2:
-        raise RuntimeError(f"{operation}: input tensor must have at least 2 dimensions")
+class TriuBackward0(TrilBackward0):
+    """The same for the upper ones."""
 
-
-def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangles of x's matrices, zero below `diagonal`."""
-    _require_matrices(x, "triu")
-    y = wrap(np.triu(x.array, diagonal))
-    if node := TriuBackward0.record(y, x):
-        node.diagonal = diagonal
-    return y
-
-
-class TriuBackward0(Node):
-    """dx = the upper triangles of dy."""
-
-    __slots__ = ("diagonal",)
-
-    diagonal: int
-
-    def backward(self, dy: Array) -> Gradients:
-        return (np.triu(dy, self.diagonal),)
+    __slots__ = ()
+    part = staticmethod(np.triu)

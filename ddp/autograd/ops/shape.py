@@ -149,9 +149,9 @@ class TBackward0(Node):
         return (dy.T,)
 
 
-def permute(x: Tensor, *dims: Any) -> Tensor:
+def permute(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A view whose axis i is x's axis dims[i]."""
-    order = as_shape(dims)
+    order = as_shape(axes if dims is None else (dims,))
     if sorted(d % max(x.array.ndim, 1) for d in order) != list(range(x.array.ndim)):
         raise RuntimeError(f"permute: {list(order)} is no order of the axes of a {x.ndim}D tensor")
     y = view_of(x, x.array.transpose(order))
@@ -281,16 +281,10 @@ class SqueezeBackward4(_Reshape):
     __slots__ = ()
 
 
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
-    """A view with one axis moved to another place."""
-    order = list(range(x.array.ndim))
-    order.insert(destination % x.array.ndim, order.pop(source % x.array.ndim))
-    return permute(x, order)
-
-
-def flip(x: Tensor, *dims: Any) -> Tensor:
+def flip(x: Tensor, *axes: Any, dims: Any = None) -> Tensor:
     """A copy with the order along `dims` reversed."""
-    axes = tuple([as_axis(x, d) for d in as_shape(dims)])
+    named = as_shape(axes if dims is None else (dims,))
+    axes = tuple([as_axis(x, d) for d in named])
     y = wrap(np.flip(x.array, axes if x.array.ndim else ()).copy())
     if node := FlipBackward0.record(y, x):
         node.axes = axes

@@ -12,12 +12,13 @@ from ddp.autograd.ops import moments
 from ddp.autograd.ops.arrange import diagonal, select
 from ddp.autograd.ops.blend import lerp
 from ddp.autograd.ops.broadcast import quietly, refuse_bools, require_floats, to
-from ddp.autograd.ops.elementwise import exp, floating, isnan, log, sqrt
+from ddp.autograd.ops.elementwise import exp, isnan, log, sqrt
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.join import cat, narrow
 from ddp.autograd.ops.logic import logical_xor
 from ddp.autograd.ops.moments import norm, std, var
 from ddp.autograd.ops.order import Sorted, sort
+from ddp.autograd.ops.pointwise import floating
 from ddp.autograd.ops.reduce import Dim, Reduction, amax, amin, as_axes, as_axis, mean
 from ddp.autograd.ops.reduce import sum as total
 from ddp.autograd.ops.select import clamp, masked_fill, where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -69,7 +70,9 @@ def _cross_entropy_of_probabilities(
     loss = -(log_softmax(input, axis) * target).sum(axis)
     if reduction == "none":
         return loss
-    return loss.sum() if reduction == "sum" else loss.sum() / max(loss.numel(), 1)
+    if reduction == "sum":
+        return loss.sum()
+    return loss.sum() / (loss.numel() if input.numel() else math.nan)  # the mean of nothing
 
 
 def nll_loss(
