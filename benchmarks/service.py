@@ -9,6 +9,7 @@ Beside it stands the rival's bare step: PyTorch has no coordinator to compare wi
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,20 +50,23 @@ def service_row(workload: Workload, rival: bool, rounds: int, block_s: float) ->
 
 
 def milliseconds_per_step(workload: Workload) -> float:
-    """Steps written down in RUN_S seconds, or two, after the first few."""
+    """From the steps written down in RUN_S seconds, or a little more, after the first few."""
     with tempfile.TemporaryDirectory(prefix="ddp-bench-") as directory:
         config, out = Path(directory) / "bench.toml", Path(directory) / "run"
         config.write_text(config_text(workload))
         log = out / "metrics.jsonl"
         argv = [sys.executable, "-m", "launcher", "train", str(config)]
         with running([*argv, "--workers", str(WORKERS), "--out", str(out)]) as process:
-            seconds_until(process, lambda: lines_in(log) > WARM_UP_STEPS)
+            wait_for_more(process, log, WARM_UP_STEPS)
             first, start_s = lines_in(log), time.perf_counter()
-            seconds_until(
-                process,
-                lambda: lines_in(log) >= first + 2 and time.perf_counter() - start_s > RUN_S,
-            )
+            seconds_until(process, lambda: time.perf_counter() - start_s > RUN_S)
+            wait_for_more(process, log, lines_in(log))
             return (time.perf_counter() - start_s) / (lines_in(log) - first) * 1e3
+
+
+def wait_for_more(process: subprocess.Popen[bytes], log: Path, lines: int) -> None:
+    """Lines are written in batches: a count is good for timing at the moment it changes."""
+    seconds_until(process, lambda: lines_in(log) > lines)
 
 
 def config_text(workload: Workload) -> str:
