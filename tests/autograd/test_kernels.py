@@ -116,3 +116,20 @@ def test_rows_are_added_one_after_the_other_in_their_order(table_rows: int, coun
     add_rows(found, indices, rows)
     np.add.at(expected, indices, rows)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
+@pytest.mark.parametrize("shape", [(2, 3, 5), (blocks.BLOCK // 3, 7), (2, 2000)])
+def test_softmax_over_several_blocks_is_that_of_float64(
+    shape: tuple[int, ...], size: float
+) -> None:
+    x, dy = RNG.standard_normal(shape) * size, RNG.standard_normal(shape)
+    results = []
+    for dtype in (np.float32, np.float64):
+        tensor = Tensor(x.astype(np.float32).astype(dtype), requires_grad=True)
+        y = F.softmax(tensor, -1)
+        y.backward(Tensor(dy.astype(dtype)))
+        assert tensor.grad is not None
+        results.append((y.detach().array, tensor.grad.array))
+    for single, double in zip(*results, strict=True):
+        np.testing.assert_allclose(single, double, 1e-4, 1e-6)

@@ -17,6 +17,7 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.broadcast import unbroadcast
 from ddp.autograd.ops.dropout import masked
+from ddp.autograd.ops.softmax import are_small
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -102,20 +103,18 @@ def tiles(shape: Shape, is_causal: bool) -> Iterator[tuple[slice, slice]]:
 def softmax(scores: Array, first_query: int | None) -> Array:
     """Softmax along the last axis, in place; zeros for a row of nothing but -inf.
 
-    With `first_query`, the queries are that one and those after it, and none looks ahead. Where
-    exp(score) can neither overflow nor vanish, the largest of each row need not be found.
+    With `first_query`, the queries are that one and those after it, and none looks ahead.
     """
-    limit = 60 if scores.dtype.itemsize >= 4 else 7  # of 88 in float32, 11 in float16
-    is_small = scores.size and scores.max() < limit and scores.min() > -limit
+    without_shift = are_small(scores)
     if first_query is not None:
         hide_future(scores[..., first_query:])
-    if not is_small:
+    if not without_shift:
         highest = scores.max(-1, keepdims=True, initial=-np.inf)
         np.copyto(highest, 0, where=np.isneginf(highest))
         scores -= highest
     np.exp(scores, out=scores)
     total = scores @ np.ones((scores.shape[-1], 1), scores.dtype)
-    if not is_small:
+    if not without_shift:
         np.copyto(total, 1, where=total == 0)
     scores /= total
     return scores
