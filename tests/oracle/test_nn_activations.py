@@ -91,6 +91,30 @@ def test_float64_is_computed_in_float64() -> None:
             same_function(ours, theirs, x, rtol=rtol, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("relu_", ()),
+        ("leaky_relu_", (0.3,)),
+        ("elu_", (0.7,)),
+        ("selu_", ()),
+        ("celu_", (0.7,)),
+        ("hardtanh_", (-0.5, 0.7)),
+        ("threshold_", (0.2, -1.0)),
+    ],
+)
+def test_functions_that_write_into_their_input(name: str, arguments: Any) -> None:
+    def run(functional: Any) -> Any:
+        def written(x: Any) -> Any:
+            y = x * 2
+            getattr(functional, name)(y, *arguments)
+            return y
+
+        return written
+
+    same_function(run(F), run(torch.nn.functional), draw(1, 4, 5))
+
+
 @pytest.mark.parametrize("hard", [False, True])
 def test_gumbel_softmax_draws_pytorchs_samples(hard: bool) -> None:
     torch.manual_seed(4)

@@ -7,7 +7,9 @@ In this package arguments are checked and brought into the form that the operati
 from __future__ import annotations
 
 from ddp.nn.functional.activation import celu as celu
+from ddp.nn.functional.activation import celu_ as celu_
 from ddp.nn.functional.activation import elu as elu
+from ddp.nn.functional.activation import elu_ as elu_
 from ddp.nn.functional.activation import gelu as gelu
 from ddp.nn.functional.activation import glu as glu
 from ddp.nn.functional.activation import gumbel_softmax as gumbel_softmax
@@ -15,14 +17,18 @@ from ddp.nn.functional.activation import hardshrink as hardshrink
 from ddp.nn.functional.activation import hardsigmoid as hardsigmoid
 from ddp.nn.functional.activation import hardswish as hardswish
 from ddp.nn.functional.activation import hardtanh as hardtanh
+from ddp.nn.functional.activation import hardtanh_ as hardtanh_
 from ddp.nn.functional.activation import leaky_relu as leaky_relu
+from ddp.nn.functional.activation import leaky_relu_ as leaky_relu_
 from ddp.nn.functional.activation import log_softmax as log_softmax
 from ddp.nn.functional.activation import logsigmoid as logsigmoid
 from ddp.nn.functional.activation import mish as mish
 from ddp.nn.functional.activation import prelu as prelu
 from ddp.nn.functional.activation import relu as relu
 from ddp.nn.functional.activation import relu6 as relu6
+from ddp.nn.functional.activation import relu_ as relu_
 from ddp.nn.functional.activation import selu as selu
+from ddp.nn.functional.activation import selu_ as selu_
 from ddp.nn.functional.activation import sigmoid as sigmoid
 from ddp.nn.functional.activation import silu as silu
 from ddp.nn.functional.activation import softmax as softmax
@@ -33,6 +39,7 @@ from ddp.nn.functional.activation import softsign as softsign
 from ddp.nn.functional.activation import tanh as tanh
 from ddp.nn.functional.activation import tanhshrink as tanhshrink
 from ddp.nn.functional.activation import threshold as threshold
+from ddp.nn.functional.activation import threshold_ as threshold_
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from ddp.nn.functional.adaptive_pooling import adaptive_max_pool1d as adaptive_max_pool1d

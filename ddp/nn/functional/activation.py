@@ -1,6 +1,7 @@
 """Activations and softmax as functions.
 
-`inplace` is accepted everywhere; the result is new memory all the same.
+`inplace` is accepted everywhere; the result is new memory all the same. The functions whose names
+end in _ do write into their input.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from ddp.autograd.ops import activation, rectifiers
 from ddp.autograd.ops import gelu as gelu_op
 from ddp.autograd.ops import softmax as softmax_op
+from ddp.autograd.ops.inplace_methods import in_place
 from ddp.autograd.ops.sampling import exponential_
 from ddp.autograd.ops.select import where
 from ddp.autograd.tensor import Tensor
@@ -197,6 +199,15 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     a, b = input.chunk(2, dim)
     return a * b.sigmoid()
+
+
+relu_ = in_place(relu)
+leaky_relu_ = in_place(leaky_relu)
+elu_ = in_place(elu)
+selu_ = in_place(selu)
+celu_ = in_place(celu)
+hardtanh_ = in_place(hardtanh)
+threshold_ = in_place(threshold)
 
 
 def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
