@@ -45,25 +45,23 @@ RUN = 650
 
 def correlate(x: Array, w: Array, window: Window) -> Array:
     """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
-    if leaves_kernels(window, len(x), len(w)):
-        return _product(x, w.reshape(len(w), -1).T, window, len(w), by_channel=True)
-    return correlate_taps(x, taps_of(w), window)
+    if not leaves_kernels(window, len(x), len(w)):
+        return correlate_taps(x, taps_of(w), window)
+    y = np.empty((len(x), *window.output, len(w)), x.dtype)
+    rows, kernels = y.reshape(-1, len(w)), w.reshape(len(w), -1)
+    for block, columns in column_blocks(x, window, by_channel=True):
+        rows[block] = (kernels @ columns.T).T  # the larger one first, as BLAS likes it
+    return y
 
 
 def correlate_taps(x: Array, taps: Array, window: Window) -> Array:
     """The same with taps (kh, kw, C, O)."""
     outputs = taps.shape[3]
     tile = tile_width(window, outputs)
-    return _product(x, band_matrix(taps, window, tile), window, outputs, tile)
-
-
-def _product(
-    x: Array, matrix: Array, window: Window, outputs: int, tile: int = 1, by_channel: bool = False
-) -> Array:
+    matrix = right_operand(band_matrix(taps, window, tile))
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
-    matrix = right_operand(matrix)
-    for block, columns in column_blocks(x, window, tile, by_channel):
+    for block, columns in column_blocks(x, window, tile):
         product(columns, matrix, rows[block])
     return y
 
@@ -88,20 +86,25 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
 
 def _sum_products(rows: Array, blocks: Iterator[tuple[slice, Array]], total: Array) -> None:
     """rowsᵀ @ columns, block by block, into `total`."""
-    total[...] = 0
-    part = np.empty_like(total)
+    part = None
     for block, columns in blocks:
-        product_of_columns(rows[block], columns, part)
-        total += part
+        if part is None:
+            product_of_columns(rows[block], columns, total)
+            part = np.empty_like(total)
+        else:
+            product_of_columns(rows[block], columns, part)
+            total += part
+    if part is None:
+        total[...] = 0
 
 
 def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     """dX = dY @ Wᵀ, each window's inputs added back where they belong → (N, H, W, C)."""
     outputs, channels = w.shape[:2]
-    tile, _ = scatter_tile(window, channels, outputs)
-    if tile > 0:
-        return _scattered_by_tiles(dy, taps_of(w), window, tile)
     by_channel = leaves_kernels(window, len(dy), outputs)
+    tile, _ = scatter_tile(window, channels, outputs)
+    if tile > 0 and not by_channel:
+        return _scattered_by_tiles(dy, taps_of(w), window, tile)
     matrix = w.reshape(outputs, -1) if by_channel else taps_of(w).reshape(-1, outputs).T
     dx = np.zeros((len(dy), *window.padded, channels), dy.dtype)
     for first, last in image_blocks(len(dy), window, channels * dy.itemsize):

@@ -71,11 +71,15 @@ def correlate(x: Array, kernels: Array, window: Window) -> Array:
 def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
     """Write the kernels' gradient to a dense dw (O, C, 3, 3): dy (N, Ho, Wo, O), x (N, H, W, C)."""
     outputs, channels = dy.shape[3], x.shape[3]
-    total = np.zeros((16, outputs, channels), x.dtype)
+    total = None
     for block, tiles in transformed_blocks(x, window):
         gradients = _times(TO_OUTPUT.T, _load(dy[block.first : block.last], block))
-        gradients = gradients.reshape(16, -1, outputs)
-        total += np.matmul(gradients.transpose(0, 2, 1), tiles.reshape(16, -1, channels))
+        gradients = gradients.reshape(16, -1, outputs).transpose(0, 2, 1)
+        part = gradients @ tiles.reshape(16, -1, channels)
+        total = part if total is None else np.add(total, part, out=total)
+    if total is None:
+        dw[...] = 0
+        return
     from_kernel = FROM_KERNEL.astype(x.dtype, copy=False)
     np.matmul(total.reshape(16, -1).T, from_kernel, out=dw.reshape(-1, 9))
 
