@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
+from math import isfinite
 from time import perf_counter
 
 import msgspec
@@ -61,6 +62,7 @@ class Replica:
         self._comm = comm
         self._limit_s = config.cluster.exchange_timeout_s
         self.model, self._loss, self._data = task.model, task.loss, task.train
+        self._modules = list(self.model.modules())
         self._ahead = ReadAhead(task.train)
         self._shards = shard_range(comm.rank, comm.size, config.train.shards)
         self._steps = config.train.steps or (config.train.epochs or 0) * steps_per_epoch(
@@ -125,7 +127,8 @@ class Replica:
         """Compute this rank's shards of `step` and reduce its slices; nothing is changed yet."""
         if self._reducer is None:
             self._reducer = self._meet()
-        self.model.train()
+        if not all(module.training for module in self._modules):
+            self.model.train()
         batch = self._batch(step)
         self._clock = dict.fromkeys(("forward", "backward", "waiting"), 0.0)
         self._first_bad_loss: NonFinite | None = None
@@ -163,7 +166,7 @@ class Replica:
                 output = self.model(Tensor(inputs))
                 loss = self._loss(output, Tensor(targets))
             result = ShardResult(shard, loss.item(), count_correct(output, targets), len(mine))
-            if not np.isfinite(result.loss) and self._first_bad_loss is None:
+            if not isfinite(result.loss) and self._first_bad_loss is None:
                 self._first_bad_loss = NonFinite(shard, "the loss")
         self._buffers.end_shard(shard, len(mine) / len(batch))
         if shard == self._shards.hi - 1:

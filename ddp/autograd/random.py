@@ -17,6 +17,7 @@ import math
 import secrets
 import threading
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -192,8 +193,13 @@ class PhiloxGenerator:
     def __init__(self, *key_words: int) -> None:
         if len(key_words) > 5 or not all(0 <= word < 2**64 for word in key_words):
             raise ValueError(f"expected at most five key words in [0, 2**64), got {key_words}")
-        words = (*key_words, *[0] * (5 - len(key_words)))
-        self._source = np.random.Philox(
+        self._key_words = (*key_words, *[0] * (5 - len(key_words)))
+
+    @cached_property
+    def _source(self) -> np.random.Philox:
+        """Made when it is drawn from: most models never do, and it takes 20 us."""
+        words = self._key_words
+        return np.random.Philox(
             key=np.array(words[:2], np.uint64), counter=np.array([0, *words[2:]], np.uint64)
         )
 
