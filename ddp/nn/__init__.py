@@ -129,3 +129,5 @@ from ddp.nn.transformer import TransformerEncoderLayer as TransformerEncoderLaye
 from ddp.nn.transformer_decoder import Transformer as Transformer
 from ddp.nn.transformer_decoder import TransformerDecoder as TransformerDecoder
 from ddp.nn.transformer_decoder import TransformerDecoderLayer as TransformerDecoderLayer
+from ddp.nn.unfolding import Fold as Fold
+from ddp.nn.unfolding import Unfold as Unfold

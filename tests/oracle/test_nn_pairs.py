@@ -1,4 +1,4 @@
-"""Layers of two and three inputs, and mixed channels, against PyTorch."""
+"""Layers of two and three inputs, mixed channels and windows as columns, against PyTorch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[tuple[int, ...], 
     ("PairwiseDistance", (1.5,), {"keepdim": True}, ((3, 4), (3, 4))),
     ("TripletMarginWithDistanceLoss", (), {"swap": True}, ((3, 4), (3, 4), (3, 4))),
     ("ChannelShuffle", (3,), {}, ((2, 6, 4, 5),)),
+    ("Unfold", ((2, 3),), {"padding": (1, 0), "stride": 2}, ((2, 3, 5, 7),)),
+    ("Fold", ((5, 7), (2, 3)), {"padding": (1, 0), "stride": 2}, ((2, 18, 9),)),
 ]
 
 

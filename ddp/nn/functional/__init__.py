@@ -113,3 +113,5 @@ from ddp.nn.functional.resampling import interpolate as interpolate
 from ddp.nn.functional.resampling import pixel_shuffle as pixel_shuffle
 from ddp.nn.functional.resampling import pixel_unshuffle as pixel_unshuffle
 from ddp.nn.functional.resampling import upsample as upsample
+from ddp.nn.functional.unfolding import fold as fold
+from ddp.nn.functional.unfolding import unfold as unfold
