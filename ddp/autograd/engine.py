@@ -19,7 +19,7 @@ from heapq import heappop, heappush, heappushpop
 import numpy as np
 
 from ddp.autograd.anomaly import guarded, is_anomaly_enabled
-from ddp.autograd.grad_mode import is_grad_enabled, mode
+from ddp.autograd.grad_mode import mode
 from ddp.autograd.hook_calls import (
     Gradient,
     Gradients,
@@ -51,14 +51,16 @@ FORMULAS[GraphRoot] = GraphRoot.backward
 
 
 def walk(
-    root: GraphRoot,
+    root: Node,
     seeds: list[Gradient],
     retain_graph: bool,
     captured: Captured | None = None,
     leaves: set[Node] | None = None,
     create_graph: bool = False,
 ) -> None:
-    """Run the graph below `root`. The seeds are arrays, or tensors with `create_graph`.
+    """Run the graph from `root` on, one seed for each of its outputs.
+
+    The seeds are arrays, or tensors with `create_graph`.
 
     With `leaves`, only they accumulate, what arrives at the places of `captured` is stored
     there, and only the nodes on the way to either run.
@@ -71,14 +73,14 @@ def walk(
     if is_anomaly_enabled():
         formula = guarded(formula or _plain)
     outer = underway.awaited, underway.arrived
-    before = is_grad_enabled(), mode.inference
+    recording = mode.enabled
     underway.awaited = dependencies
-    mode.switch(create_graph, mode.inference)
+    mode.enabled = (mode.watch or True) if create_graph else False
     try:
         with np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
             _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
     finally:
-        mode.switch(*before)
+        mode.enabled = recording
         underway.awaited, underway.arrived = outer
 
 
@@ -102,7 +104,7 @@ def _recorded(node: Node, dys: list[Gradient]) -> Gradients:
 
 
 def _run(
-    root: GraphRoot,
+    root: Node,
     seeds: list[Gradient],
     retain_graph: bool,
     dependencies: dict[Node, int],
@@ -117,8 +119,7 @@ def _run(
     plain = formula is None and not captured
     simple = plain and not restricted
     underway.arrived = arrived if simple else None
-    node: Node = root
-    dys = seeds
+    node, dys = root, seeds
     while True:
         if plain and node._hooks is None and dys[0] is not None:
             if node._saved:
@@ -289,7 +290,8 @@ def _count_dependencies(root: Node, as_shown: bool) -> dict[Node, int]:
                 dependencies[target] += 1
             else:
                 dependencies[target] = 1
-                stack.append(target)
+                if target.edges:
+                    stack.append(target)
     return dependencies
 
 

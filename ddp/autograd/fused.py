@@ -97,6 +97,10 @@ def of_cross_entropy(node: loss.NllLossBackward0, dy: Tensor) -> Tensors:
     return (dx,)
 
 
+def of_mean_cross_entropy(node: loss.MeanNllLossBackward0, dy: Tensor) -> Tensors:
+    return of_cross_entropy(node.general(), dy)
+
+
 def of_nll_loss(node: loss.NllLossOfLogProbabilitiesBackward0, dy: Tensor) -> Tensors:
     t, row_weight = node.saved
     onehot = np.zeros((len(t), node.shape[min(1, len(node.shape) - 1)]), row_weight.dtype)
@@ -152,6 +156,7 @@ FORMULAS: dict[type[Any], Callable[..., Tensors]] = {
     softmax.LogSoftmaxBackward0: of_log_softmax,
     loss.MseLossBackward0: of_mse_loss,
     loss.NllLossBackward0: of_cross_entropy,
+    loss.MeanNllLossBackward0: of_mean_cross_entropy,
     loss.NllLossOfLogProbabilitiesBackward0: of_nll_loss,
     norm.NativeBatchNormBackward0: of_batch_norm,
     EmbeddingBackward0: of_embedding,

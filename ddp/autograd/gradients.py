@@ -70,9 +70,10 @@ def tensor_backward(
     """`Tensor.backward`: see `backward`."""
     is_plain = gradient is None and inputs is None and not create_graph and self._base is None
     if is_plain and self._edge is not None and self.array.size == 1:
-        seed = np.ones(self.array.shape, self.array.dtype)
-        walk(GraphRoot((self._edge,)), [seed], bool(retain_graph))
-        return
+        root, _ = self._edge
+        if root is not None and root._num_outputs == 1:
+            walk(root, [np.ones(self.array.shape, self.array.dtype)], bool(retain_graph))
+            return
     backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
 

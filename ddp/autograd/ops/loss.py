@@ -7,7 +7,6 @@ otherwise. The gradient that arrives is 0-d after a reduction and of the loss's 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
@@ -209,7 +208,7 @@ def row_starts(count: int, columns: int) -> Array:
     return np.arange(0, count * columns, columns)
 
 
-class MeanNllLossBackward0(NllLossBackward0):
+class MeanNllLossBackward0(Node):
     """`NllLossBackward0` with all weights 1, no smoothing, and the mean over all N rows.
 
     dx = dL / N * (p - onehot(t)); `places` are those of the targets in the flat memory.
@@ -217,38 +216,23 @@ class MeanNllLossBackward0(NllLossBackward0):
 
     __slots__ = ()
 
-    smoothing = 0.0
-    reduction = "mean"
-
     def backward(self, dy: Array) -> Gradients:
-        p, places = self._own()
+        p, places = self.saved
         share = dy / p.dtype.type(len(p))
         dx = p * share
         dx.reshape(-1)[places] -= share
         return (dx,)
 
-    def _own(self) -> tuple[Array, Array]:
-        p, places = super().saved
-        return p, places
-
-    @property
-    def saved(self) -> Any:
-        """What `NllLossBackward0` keeps."""
-        p, places = self._own()
+    def general(self) -> NllLossBackward0:
+        """The node that `cross_entropy` would have recorded."""
+        p, places = self.saved
         rows, classes = p.shape
+        node = NllLossBackward0(self.edges)
+        node.shape, node.reduction, node.smoothing = p.shape, "mean", 0.0
+        node.divisor = np.asarray(rows, p.dtype)
         t = places - row_starts(rows, classes)
-        return p, t, np.ones(rows, p.dtype), np.ones(rows, np.bool_), np.ones(classes, p.dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]  # as it is found
-        """Of the logits."""
-        return self._own()[0].shape
-
-    @property
-    def divisor(self) -> Array:  # type: ignore[override]
-        """The number of rows, in the dtype of the loss."""
-        p, _ = self._own()
-        return np.asarray(len(p), p.dtype)
+        node.save(p, t, np.ones(rows, p.dtype), np.ones(rows, np.bool_), np.ones(classes, p.dtype))
+        return node
 
     def name(self) -> str:
         return "NllLossBackward0"
