@@ -170,23 +170,23 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = {
     "attention to itself": (((3, 4),), lambda x: F.scaled_dot_product_attention(x, x, x)),
     "attention with dropout": (((2, 3, 4), (2, 5, 4), (2, 5, 2)), _dropped_attention),
     "rnn": (
-        ((3, 2, 2), (2, 3), (3, 2), (3, 3), (3,), (3,)),
+        ((2, 1, 2), (1, 3), (3, 2), (3, 3), (3,), (3,)),
         lambda x, h, w, u, a, b: recurrent.rnn(x, h, w, u, (a, b), "tanh"),
     ),
     "rnn with relu": (
-        ((3, 2, 2), (2, 3), (3, 2), (3, 3)),
+        ((2, 1, 2), (1, 3), (3, 2), (3, 3)),
         lambda x, h, w, u: recurrent.rnn(x, h, w, u, None, "relu") ** 2,
     ),
     "gru": (
-        ((3, 2, 2), (2, 2), (6, 2), (6, 2), (6,), (6,)),
+        ((2, 1, 2), (1, 2), (6, 2), (6, 2), (6,), (6,)),
         lambda x, h, w, u, a, b: recurrent.gru(x - 1, h, w - 1, u - 1, (a, b)),
     ),
     "lstm": (
-        ((3, 2, 2), (2, 2), (2, 2), (8, 2), (8, 2), (8,), (8,)),
+        ((2, 1, 2), (1, 2), (1, 2), (8, 2), (8, 2), (8,), (8,)),
         lambda x, h, c, w, u, a, b: recurrent.lstm(x - 1, h, c, w - 1, u - 1, (a, b)),
     ),
     "lstm with a projection": (
-        ((3, 2, 2), (2, 1), (2, 2), (8, 2), (8, 1), (1, 2)),
+        ((2, 1, 2), (1, 1), (1, 2), (8, 2), (8, 1), (1, 2)),
         lambda x, h, c, w, u, r: recurrent.lstm(x - 1, h, c, w - 1, u - 1, None, r),
     ),
 }
