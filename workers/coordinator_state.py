@@ -2,9 +2,10 @@
 
 The coordinator orders every step of a run. It never sees a gradient: it lets workers in, gives
 them ranks, collects one report per rank and step, computes the global norm and the clip
-coefficient from the reported sums of squares, and orders the step to be applied or skipped. At
-step borders it has the test set evaluated and checkpoints written. It keeps the ledger of
-committed steps and the totals of the epoch.
+coefficient from the reported sums of squares, and orders the step to be applied or skipped. Workers
+that share memory it allows to decide up to the next border by themselves (`stretch`): it then
+notes down what they report. At step borders it has the test set evaluated and checkpoints written.
+It keeps the ledger of committed steps and the totals of the epoch.
 
     JOINING --all there--> PREPARING --all ready--> STEPPING <--> BORDER --> LEAVING --> OVER
 
