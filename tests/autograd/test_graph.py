@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 
 import ddp
-from ddp.autograd.node import AccumulateGrad
+from ddp.autograd.node import AccumulateGrad, Node
 from ddp.autograd.tensor import Tensor
 
 Lib = Any
@@ -115,6 +116,57 @@ def test_deep_graphs_are_walked_and_freed_without_recursion() -> None:
     for _ in range(100_000):
         y = y * 1.0
     del y
+
+
+def in_place(y: Any) -> Any:
+    return y.mul_(1.0)
+
+
+def through_a_view(y: Any) -> Any:
+    y[0:1].add_(1)
+    return y
+
+
+class Same(ddp.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * 1
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy * 1
+
+
+def by_a_function(y: Any) -> Any:
+    return Same.apply(y)
+
+
+def with_hooks(y: Any) -> Any:
+    y = y + 1
+    y.register_hook(lambda grad: None)
+    return y
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("step", [in_place, through_a_view, by_a_function, with_hooks])
+def test_deep_graphs_of_any_kind_are_walked_and_freed_without_a_leak(step: Any) -> None:
+    def nodes() -> int:
+        return sum(issubclass(type(thing), Node) for thing in gc.get_objects())
+
+    gc.collect()
+    before = nodes()
+    x = leaf(ddp, 1.0)
+    for walked in (True, False):
+        y = x * 1
+        for _ in range(100_000):
+            y = step(y)
+        if walked:
+            y.backward()
+            assert x.grad.tolist() == [1.0]
+            x.grad = None
+        del y
+        assert nodes() <= before + 1
 
 
 def test_wide_graphs_sum_what_arrives() -> None:

@@ -209,6 +209,12 @@ def test_kl_divergence(lib: Lib, F: Any) -> None:
     assert F.kl_div(log_q, log_p, reduction="sum", log_target=True).item() == near(total)
 
 
+def test_the_old_arguments_of_reduction_are_warned_of(lib: Lib) -> None:
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        loss = lib.nn.MSELoss(size_average=False)
+    assert loss(lib.zeros(2), lib.ones(2)).item() == 2.0
+
+
 LAYERS = ["CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss", "MSELoss", "L1Loss",
           "SmoothL1Loss", "HuberLoss", "KLDivLoss"]  # fmt: skip
 
