@@ -31,7 +31,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.node import Array
-from ddp.autograd.ops.blas import SMALL, product, right_operand
+from ddp.autograd.ops.blas import SMALL, product
+from ddp.autograd.ops.layout import runs
 from ddp.autograd.ops.window import Pair, Window
 
 # Tiles per block, for 64 channels 1 MiB transformed. More amortise the kernels' way through the
@@ -59,7 +60,6 @@ def correlate(x: Array, kernels: Array, window: Window) -> Array:
     """x (N, H, W, C) with transformed kernels (16, C, O) → (N, Ho, Wo, O)."""
     outputs = kernels.shape[2]
     y = np.empty((len(x), *window.output, outputs), x.dtype)
-    kernels = right_operand(kernels)
     for block, tiles in transformed_blocks(x, window):
         tiles = tiles.reshape(16, -1, x.shape[3])
         products = np.empty((*tiles.shape[:2], outputs), x.dtype)
@@ -85,9 +85,10 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
 
 
 def transformed(w: Array) -> Array:
-    """G g Gᵀ of kernels (O, C, 3, 3) → (16, C, O), a view."""
-    kernels = FROM_KERNEL.astype(w.dtype, copy=False) @ w.reshape(-1, 9).T
-    return kernels.reshape(16, *w.shape[:2]).transpose(0, 2, 1)
+    """G g Gᵀ of kernels (O, C, 3, 3) → (16, C, O)."""
+    swapped = np.ascontiguousarray(runs(w.reshape(*w.shape[:2], 9)).swapaxes(0, 1))
+    kernels = FROM_KERNEL.astype(w.dtype, copy=False) @ swapped.view(w.dtype).reshape(-1, 9).T
+    return kernels.reshape(16, w.shape[1], w.shape[0])
 
 
 def transformed_mirrored(w: Array) -> Array:
