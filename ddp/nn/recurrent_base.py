@@ -29,7 +29,7 @@ States = tuple[Any, ...]  # tensors: h, or h and c
 
 
 class Recurrent(Module):
-    """`RNN`, `GRU` and `LSTM` say what one step is. A state is (layers · directions, N, hidden_size)."""
+    """A recurrent layer but for its step. A state is (layers · directions, N, hidden_size)."""
 
     gates: int
     state_names: tuple[str, ...] = ("hx",)
