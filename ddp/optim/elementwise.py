@@ -71,25 +71,28 @@ class ElementwiseOptimizer(Optimizer):
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
-        many = len(params) >= MANY
-        small, shared, now = Together(self._scratch), None, group
+        small = Together(self._scratch) if len(params) >= MANY else None
+        shared, now = None, group
         for param in params:
-            assert param._grad is not None
             state = self.state[param] if names else {}
             numbers = self._begin(param, state, group)
             if numbers != shared:
-                small = self._move_together(small, names, now)
+                if small is not None:
+                    small = self._move_together(small, names, now)
                 shared, now = numbers, group | numbers
-            arrays = [param.array, param._grad.array, *[state[name].array for name in names]]
+            arrays = [param.array, param._grad.array]  # type: ignore[union-attr]  # all have one
+            for name in names:
+                arrays.append(state[name].array)
             if param.array.size > SMALL:
                 self._move_pieces(arrays, names, now)
-            elif many:
+            elif small is None:
+                self._move_piece(arrays, names, now)
+            else:
                 if not small.takes(arrays):
                     small = self._move_together(small, names, now)
                 small.add(arrays)
-            else:
-                self._move_piece(arrays, names, now)
-        self._move_together(small, names, now)
+        if small is not None:
+            self._move_together(small, names, now)
 
     def _move_together(self, small: Together, names: Names, now: Values) -> Together:
         """Move small parameters as one, unless one must see what is done to another."""
