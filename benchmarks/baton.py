@@ -114,9 +114,6 @@ class Side(Protocol):
     def step(self) -> Any:
         """What is measured: one training step, which gives its loss; or one exchange."""
 
-    def resize(self, nbytes: int) -> None:
-        """How much is exchanged in a step, for those that measure an exchange."""
-
     def barrier(self) -> None:
         """Return when every rank has entered."""
 
@@ -126,7 +123,6 @@ def serve(side: Side, **more: Callable[[Any], Answer]) -> None:
     say, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     handlers: dict[str, Callable[[Any], Answer]] = {
         "connect": lambda addresses: side.connect(addresses) or {},
-        "size": lambda nbytes: side.resize(nbytes) or {},
         "losses": lambda steps: {"losses": [side.step().item() for _ in range(steps)]},
         "steps": lambda steps: time_steps(side, steps),
         "memory": lambda _: memory_bytes(),

@@ -29,7 +29,7 @@ from ddp.nn import functional as F
 from ddp.nn.module import Module
 from ddp.nn.utils.clip_grad import clip_grad_norm_
 from ddp.optim.adam import AdamW
-from ddp.optim.optimizer import Optimizer
+from ddp.optim.elementwise import ElementwiseOptimizer
 from ddp.optim.sgd import SGD
 from ddp.parallel.buffers import BufferAverage
 from ddp.parallel.flat import move_into
@@ -194,7 +194,7 @@ def make_model(workload: Workload) -> Module:
     return model
 
 
-def make_optimizer(workload: Workload, parameters: Sequence[Tensor]) -> Optimizer:
+def make_optimizer(workload: Workload, parameters: Sequence[Tensor]) -> ElementwiseOptimizer:
     if workload.optimizer == "SGD":
         return SGD(parameters, lr=workload.lr, momentum=MOMENTUM)
     return AdamW(parameters, lr=workload.lr)

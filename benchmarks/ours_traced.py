@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import ours
 from benchmarks.baton import Answer, serve
 from ddp.autograd.tensor import Tensor
+from ddp.nn import functional
 
 BUFFERS = ("begin_step", "restore", "end_shard", "start_exchange", "finish_exchange", "settle")
 
@@ -56,7 +57,7 @@ class Waited:
 def watch(side: ours.Service, notes: Notes) -> None:
     """Wrap the parts of a step."""
     notes.wrap(side._model, "forward", "forward")
-    notes.wrap(ours.F, "cross_entropy", "forward")
+    notes.wrap(functional, "cross_entropy", "forward")
     notes.wrap(Tensor, "backward", "backward")
     notes.wrap(side._reducer, "_close", "exchange")
     notes.wrap(side._reducer, "reduce", "wait")
