@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ddp import optim
+from ddp.autograd.grad_mode import no_grad
 from ddp.autograd.tensor import Tensor
 from ddp.nn.parameter import Parameter
 from ddp.optim import SGD, Adam, AdamW, Optimizer
@@ -256,3 +258,19 @@ def test_a_state_dict_of_other_groups_is_refused() -> None:
         one.load_state_dict(SGD([{"params": [parameter(1)]}, {"params": []}]).state_dict())
     with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
         one.load_state_dict(SGD([parameter(1), parameter(2)]).state_dict())
+
+
+@pytest.mark.parametrize("name", ["Adafactor", "Muon", "SparseAdam", "swa_utils"])
+def test_an_optimizer_that_is_not_there_says_what_to_take_instead(name: str) -> None:
+    assert not hasattr(optim, name)
+    with pytest.raises(AttributeError, match=rf"^ddp\.optim has no '{name}': ."):
+        getattr(optim, name)
+
+
+def test_an_average_of_weights_is_a_line_under_no_grad() -> None:
+    param = Tensor(np.array([1.0, 2.0], np.float32), requires_grad=True)
+    average = param.detach().clone()
+    with no_grad():
+        param.mul_(3)
+        average.lerp_(param, 0.25)
+    np.testing.assert_array_equal(average.array, [1.5, 3.0])
