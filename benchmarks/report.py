@@ -28,9 +28,15 @@ def for_terminal(rows: Sequence[Row]) -> str:
     ]
     if beside:
         parts.append(as_text(("beside these", "", "", ""), beside))
+    return "\n\n".join([*parts, conclusion(rows)])
+
+
+def conclusion(rows: Sequence[Row]) -> str:
+    """Which goals were missed, and how many could not be judged."""
     short = missed(rows)
-    parts.append(f"missed: {'; '.join(short)}" if short else "every goal reached")
-    return "\n\n".join(parts)
+    told = f"missed: {'; '.join(short)}" if short else "no goal missed"
+    alone = sum(row.must is not None and not row.theirs for row in rows)
+    return f"{told}; {alone} not judged, for want of PyTorch" if alone else told
 
 
 def for_document(rows: Sequence[Row]) -> str:

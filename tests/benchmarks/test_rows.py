@@ -11,7 +11,7 @@ import pytest
 from benchmarks import exchange, installed, ratios, spans, table
 from benchmarks.chart import SECTION, Bar, bars
 from benchmarks.ratios import agree, block_steps, ratio
-from benchmarks.report import for_document, for_terminal
+from benchmarks.report import conclusion, for_document, for_terminal
 from benchmarks.rows import Row, cells, from_json, missed, sections, to_json
 from benchmarks.table import as_markdown, as_text
 
@@ -125,4 +125,6 @@ def test_a_report_has_a_table_per_section_and_says_what_was_missed() -> None:
     assert size.startswith("size")
     assert beside.splitlines()[-1].split() == ["b", "other", "3.00", "MB"]
     assert short == "missed: a"
+    assert conclusion(rows[1:]) == "no goal missed"
+    assert conclusion([row([1.0], [], must=2)]).endswith("1 not judged, for want of PyTorch")
     assert for_document(rows).count("| --- |") == 2
