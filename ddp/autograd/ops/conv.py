@@ -71,7 +71,7 @@ class ConvolutionBackward0(Node):
             dw = self._weight_gradient(dys, pixels(x))
         if len(self.edges) == 2:
             return dx, dw
-        db = column_sums(dy.reshape(-1, dy.shape[3])) if self.needs(2) else None
+        db = bias_gradient(dy) if self.needs(2) else None
         return dx, dw, db
 
     def _weight_gradient(self, dys: list[Array], x: Array) -> Array:
@@ -85,6 +85,13 @@ class ConvolutionBackward0(Node):
             x_g = _part(x, 3, g, self.groups)
             weight_gradient(dy_g, x_g, self.window, dw[g * outputs : (g + 1) * outputs])
         return dw
+
+
+def bias_gradient(dy: Array) -> Array:
+    """The sum of (N, Ho, Wo, O) over all but O, whole rows of pixels first."""
+    images, height, width, outputs = dy.shape
+    rows = column_sums(dy.reshape(images * height, width * outputs))
+    return column_sums(rows.reshape(width, outputs))
 
 
 def add_bias(y: Array, bias: Array) -> None:

@@ -28,7 +28,9 @@ Index = tuple[slice, slice, slice]  # images, rows, columns
 def max_pool2d(input: Tensor, window: Window) -> Tensor:
     """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
     x = pixels(input.array)
-    y = np.full((len(x), *window.output, x.shape[3]), lowest(x), x.dtype)
+    y = np.empty((len(x), *window.output, x.shape[3]), x.dtype)
+    if window.is_padded:
+        y[...] = lowest(x)
     output = wrap(channels_first(y))
     places = None
     if node := MaxPool2DWithIndicesBackward0.record(output, input):
@@ -54,13 +56,17 @@ class MaxPool2DWithIndicesBackward0(Node):
 
 
 def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> None:
-    """Raise `y` to the maxima, and note in `places` at which position each is.
+    """Write the maxima to `y`, and note in `places` at which position each is.
 
-    The first position is looked at last, and wins where values are equal.
+    The first position is looked at last, and wins where values are equal. Where windows reach
+    over the edge, `y` has to be no more than any number before.
     """
     copied, where = Scratch(y.shape, x.dtype), Scratch(y.shape, np.bool_)
     for place, outputs, inputs in steps(window, y.shape):
         best = y[outputs]
+        if place == 0 and not window.is_padded:
+            runs(best)[...] = runs(x[inputs])
+            continue
         candidate = copied.of(best.shape)
         runs(candidate)[...] = runs(x[inputs])
         if places is not None and place > 0:
