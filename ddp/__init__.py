@@ -30,7 +30,6 @@ _ABSENT = {
     "compile": "operations run as they are written; leave it out",
     "complex64": "tensors are real",
     "complex128": "tensors are real",
-    "distributions": "draw with rand, randn, bernoulli and multinomial",
     "func": "use ddp.autograd.functional",
     "jit": "operations run as they are written; leave it out",
     "multiprocessing": "the command `ddp train` starts the workers",
