@@ -37,6 +37,9 @@ the pattern is
 - `backward` gets and returns NumPy arrays. Never write into `dy`: it may be shared or stride-0.
   A 0-d gradient may be a NumPy scalar. Gradients have the input's shape and dtype: float32 in,
   float32 out, so constants are Python numbers or arrays of the dtype, never np.float64.
+- Where each array that `backward` returns is new and handed to nobody else, `gives_new_arrays` in
+  the class lets a leaf keep it. `node.sink(i)` is the memory where a leaf wants its gradient, if it
+  has any: a large product is written there (`linear.py`). Both save a pass over the gradients.
 - A class has the name PyTorch prints (`ExpBackward0`).
 - An operation whose result shares its input's memory returns `view_of(x, array)` instead of
   `wrap(array)`: views share the version counter and know their base.
