@@ -151,6 +151,8 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     """
     if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
         return False
+    if min(channels, outputs) < 32:  # short runs, and columns that serve several pixels
+        return False
     height, width = window.output
     tiles = images * -(-height // 2) * -(-width // 2)
     by_columns = 9 * images * height * width * (1 + 20 / outputs)
