@@ -315,6 +315,18 @@ DTYPES: list[tuple[str, Callable[[Lib], Any], Any, str]] = [
         "float16",
     ),
     (
+        "halves whose squares overflow",
+        lambda lib: lib.nn.functional.rms_norm(lib.full((2,), 300.0, dtype=lib.float16), (2,)),
+        [1.0, 1.0],
+        "float16",
+    ),
+    (
+        "whole numbers all dropped",
+        lambda lib: lib.nn.functional.dropout(lib.tensor([3]), 1.0),
+        [0],
+        "int64",
+    ),
+    (
         "bools added at indices",
         lambda lib: lib.zeros(2, dtype=lib.bool).index_add(
             0, lib.tensor([1]), lib.tensor([True]), alpha=1
@@ -346,6 +358,14 @@ NO_KERNEL: list[tuple[str, Callable[[Lib], Any]]] = [
     ("the factors of halves", lambda lib: lib.linalg.qr(lib.eye(2, dtype=lib.float16))),
     ("a mean of whole numbers but NaN", lambda lib: lib.nanmean(lib.tensor([3]))),
     ("a hypotenuse of whole numbers", lambda lib: lib.hypot(lib.tensor([3]), lib.tensor([4]))),
+    (
+        "whole numbers scaled by a float",
+        lambda lib: lib.addr(lib.ones(1, 1, dtype=lib.int64), *[lib.tensor([2])] * 2, alpha=2.0),
+    ),
+    (
+        "channels of whole numbers dropped",
+        lambda lib: lib.nn.functional.dropout2d(lib.ones(1, 2, 1, 1, dtype=lib.int64)),
+    ),
     ("whole numbers blended", lambda lib: lib.lerp(lib.tensor([3]), lib.tensor([4]), 0.5)),
     (
         "an index from behind",

@@ -27,7 +27,7 @@ from ddp.autograd.ops.shape import squeeze, unsqueeze
 from ddp.autograd.ops.spectra import LinAlgError as LinAlgError
 from ddp.autograd.ops.spectra import eigh as eigh
 from ddp.autograd.ops.spectra import eigvalsh as eigvalsh
-from ddp.autograd.ops.spectra import factor, require_square
+from ddp.autograd.ops.spectra import factor, require_matrix_floats, require_square
 from ddp.autograd.ops.spectra import matrix_rank as matrix_rank
 from ddp.autograd.ops.spectra import pinv as pinv
 from ddp.autograd.ops.spectra import qr as qr
@@ -249,4 +249,5 @@ def matrix_power(x: Tensor, n: int) -> Tensor:
 
 def vecdot(a: Tensor, b: Tensor, *, dim: int = -1) -> Tensor:
     """Σ a · b along `dim`."""
+    require_matrix_floats("vecdot", a)
     return vdot(a, b) if a.ndim == b.ndim == 1 else total(a * b, dim)

@@ -48,6 +48,11 @@ def addmv(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1)
 
 def addr(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta · x + alpha · (a ⊗ b) for vectors."""
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        if x.array.dtype.kind in "iu" and isinstance(factor, float):
+            raise RuntimeError(
+                f"For integral input tensors, argument {name} must not be a floating point number."
+            )
     return _scaled_sum(x, outer(a, b), beta, alpha)
 
 

@@ -167,7 +167,7 @@ def _outside(input: Tensor, lambd: float) -> Tensor:
     """1 where |x| > lambd, else 0."""
     if not input.is_floating_point():
         raise NotImplementedError(f"\"shrink\" not implemented for '{dtype_name(input)}'")
-    return Tensor((np.abs(input.array) > lambd).astype(input.dtype))
+    return Tensor(np.asarray(np.abs(input.array) > lambd, input.dtype))
 
 
 def gumbel_softmax(

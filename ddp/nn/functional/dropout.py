@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from ddp.autograd.dtypes import message_name
 from ddp.autograd.ops import dropout as dropout_op
 from ddp.autograd.random import RandomSource, current_generator
 from ddp.autograd.tensor import Tensor
@@ -31,7 +32,7 @@ def dropout(
     check_dropout_probability(p)
     if not training or p == 0 or input.numel() == 0:
         return input
-    return input * 0.0 if p == 1 else dropout_op.dropout(input, p, generator)
+    return input * 0 if p == 1 else dropout_op.dropout(input, p, generator)
 
 
 def dropout1d(
@@ -77,7 +78,12 @@ def _channel_dropout(input: Tensor, p: float, training: bool) -> Tensor:
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
-        return input * 0.0
+        return input * 0
+    if not input.is_floating_point():
+        raise RuntimeError(
+            "result type Float can't be cast to the desired output type "
+            f"{message_name(input.dtype)}"
+        )
     channels = (*input.shape[:2], *[1] * (input.ndim - 2))
     kept = current_generator().bernoulli(channels, 1.0 - p).astype(input.dtype)
     return input * Tensor(kept / input.dtype.type(1.0 - p))

@@ -185,7 +185,8 @@ def rms_norm(
         )
     axes = tuple(range(-len(shape), 0))
     least = float(np.finfo(input.dtype).eps) if eps is None else eps
-    normal = input * ((input * input).mean(axes, keepdim=True) + least).rsqrt()
+    x = input.float() if input.dtype == np.float16 else input  # a half's square soon overflows
+    normal = (x * ((x * x).mean(axes, keepdim=True) + least).rsqrt()).to(input.dtype)
     return normal if weight is None else normal * weight
 
 
