@@ -22,7 +22,14 @@ if _TYPE_CHECKING:
 
 __version__ = _VERSION
 
-_IN_SUBPACKAGES = {"load": "ddp.serialization", "save": "ddp.serialization"}
+_IN_SUBPACKAGES = {
+    **dict.fromkeys(("load", "save"), "ddp.serialization"),
+    **dict.fromkeys(
+        ("conv1d", "conv2d", "conv_transpose2d", "cosine_similarity", "pairwise_distance",
+         "pixel_shuffle", "celu", "selu", "prelu", "threshold"),
+        "ddp.nn.functional",
+    ),
+}  # fmt: skip
 
 
 # What scripts ask for most often and is not there, and what to do instead.

@@ -120,3 +120,18 @@ def test_any_other_name_is_told_in_a_sentence() -> None:
         AttributeError, match=r"ddp has no 'quantum'\. It has the part of PyTorch's"
     ):
         ddp.quantum  # noqa: B018
+
+
+@pytest.mark.parametrize("library", BOTH)
+def test_functions_of_networks_are_functions_of_the_library_too(library: str) -> None:
+    torch = importlib.import_module(library)
+    image = torch.arange(32.0).view(1, 4, 2, 4)
+    kernel = torch.ones(3, 4, 1, 1)
+    for found, expected in (
+        (torch.conv2d(image, kernel), torch.nn.functional.conv2d(image, kernel)),
+        (torch.pixel_shuffle(image, 2), torch.nn.functional.pixel_shuffle(image, 2)),
+        (torch.selu(image), torch.nn.functional.selu(image)),
+        (torch.cosine_similarity(image, image + 1), image.sum(1) * 0 + 1),
+    ):
+        assert torch.allclose(found, expected, atol=0.5)
+    assert (torch.version.cuda, torch.cuda.memory_allocated()) == (None, 0)

@@ -25,6 +25,7 @@ from ddp.autograd.methods import install
 from ddp.autograd.node import SavedAttribute
 from ddp.autograd.saved import saved_attribute
 from ddp.autograd.tensor import Tensor
+from ddp.autograd.variable import Variable as Variable
 
 install(Tensor)
 SavedAttribute.look_up = saved_attribute

@@ -9,6 +9,8 @@ from ddp.autograd.devices import no_effect as empty_cache
 from ddp.autograd.devices import no_effect as manual_seed
 from ddp.autograd.devices import no_effect as manual_seed_all
 from ddp.autograd.devices import no_effect as synchronize
+from ddp.autograd.devices import nothing_allocated as max_memory_allocated
+from ddp.autograd.devices import nothing_allocated as memory_allocated
 from ddp.cuda import amp as amp
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "is_bf16_supported",
     "manual_seed",
     "manual_seed_all",
+    "max_memory_allocated",
+    "memory_allocated",
     "synchronize",
 ]

@@ -232,3 +232,19 @@ def test_a_dtype_that_is_absent_cannot_be_used() -> None:
     for use in uses:
         with pytest.raises(NotImplementedError, match=r"^ddp has no bfloat16: .*float32"):
             use()
+
+
+def test_variables_of_old_programs_are_tensors(lib: Lib) -> None:
+    variable, x = lib.autograd.Variable, lib.ones(2)
+    y = variable(x, requires_grad=True)
+    assert isinstance(x, variable)
+    assert (type(y) is lib.Tensor, y.requires_grad, x.requires_grad) == (True, True, False)
+    (y * 3).sum().backward()
+    assert y.grad.tolist() == [3.0, 3.0]
+    variable(x).add_(1)
+    assert y.tolist() == [2.0, 2.0]
+    assert variable(y * 2).is_leaf
+    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got list"):
+        variable([1.0])
+    with pytest.warns(UserWarning, match="volatile was removed and now has no effect"):
+        variable(x, volatile=True)
