@@ -19,7 +19,7 @@ from ddp.optim.rmsprop import RMSprop
 from ddp.optim.sgd import SGD
 from ddp.parallel.flat import aligned_zeros, move_into
 from ddp.parallel.layout import extent, slice_bucket
-from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart
+from ddp.parallel.sharded_optimizer import ShardedOptimizer, StatePart, plan_gather
 from tests.helpers.worlds import run_world
 from tests.parallel.plans import NAMES, Array, arrays, parameters, plan
 
@@ -199,6 +199,27 @@ def test_the_state_that_is_loaded_is_a_copy() -> None:
     other.train(range(1, 3))
     for name, array in state.items():
         np.testing.assert_array_equal(array, kept[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "hosts", [((0,), (1,), (2,)), ((0, 2), (1,)), ((0, 1, 2),), ((0, 1, 2), (3,)), ((0, 3), (1, 2))]
+)
+def test_every_part_crosses_to_every_other_host_once_and_both_ends_agree(
+    hosts: tuple[tuple[int, ...], ...],
+) -> None:
+    size = sum(map(len, hosts))
+    parts = [np.full(0 if rank == 1 else 3, rank, np.float32) for rank in range(size)]
+    plans = [plan_gather(rank, hosts, parts) for rank in range(size)]
+    arrivals = []
+    for source, (send, _) in enumerate(plans):
+        for target, arrays in enumerate(send):
+            (_, receive) = plans[target]
+            assert all(array is parts[source] for array in arrays)
+            assert len(receive[source]) == len(arrays)
+            arrivals += [(source, host) for host in hosts if target in host for _ in arrays]
+    assert sorted(arrivals) == sorted(
+        (rank, host) for rank in range(size) for host in hosts if rank not in host and rank != 1
+    )
 
 
 def test_the_reduced_gradient_is_not_changed_by_clipping() -> None:
