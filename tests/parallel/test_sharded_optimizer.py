@@ -212,11 +212,11 @@ def test_every_part_crosses_to_every_other_host_once_and_both_ends_agree(
     plans = [plan_gather(rank, hosts, parts) for rank in range(size)]
     arrivals = []
     for source, (send, _) in enumerate(plans):
-        for target, arrays in enumerate(send):
+        for target, sent in enumerate(send):
             (_, receive) = plans[target]
-            assert all(array is parts[source] for array in arrays)
-            assert len(receive[source]) == len(arrays)
-            arrivals += [(source, host) for host in hosts if target in host for _ in arrays]
+            assert all(array is parts[source] for array in sent)
+            assert len(receive[source]) == len(sent)
+            arrivals += [(source, host) for host in hosts if target in host for _ in sent]
     assert sorted(arrivals) == sorted(
         (rank, host) for rank in range(size) for host in hosts if rank not in host and rank != 1
     )
