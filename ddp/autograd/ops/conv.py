@@ -122,10 +122,10 @@ def input_gradient(dy: Array, w: Array, window: Window) -> Array:
     With stride 1 that is the correlation of dY, framed, with the mirrored weights.
     """
     back = reversed_window(window)
+    if back is not None and suits_winograd(back, len(dy), w.shape[1], w.shape[0]):
+        return conv_winograd.correlate(dy, conv_winograd.transformed_mirrored(w), back)
     if back is None or scatters(window, back, len(dy), *w.shape[:2]):
         return conv_columns.scattered_gradient(dy, w, window)
-    if suits_winograd(back, len(dy), w.shape[1], w.shape[0]):
-        return conv_winograd.correlate(dy, conv_winograd.transformed_mirrored(w), back)
     return conv_columns.correlate_taps(dy, conv_columns.mirrored_taps(w), back)
 
 

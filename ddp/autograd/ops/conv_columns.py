@@ -13,9 +13,9 @@ band of the matrix it is multiplied with. For a kernel k of three pixels in a ro
 That costs products with 0, but the product is wide enough for BLAS, and there are fewer columns.
 
 Arrays are channels-last, (N, H, W, C); kernels come as PyTorch has them, (O, C, kh, kw), or as
-`taps`, (kh, kw, C, O). A block of columns fills
-about half of the L2 cache and is made again for the backward pass, not kept: for a 3x3 kernel it
-is nine times the input. Blocks depend on shapes only, so equal inputs give equal bits.
+`taps`, (kh, kw, C, O). A block of columns fills about half of the L2 cache and is made again for
+the backward pass, not kept: for a 3x3 kernel it is nine times the input. Blocks depend on shapes
+only, so equal inputs give equal bits.
 """
 
 from __future__ import annotations
