@@ -60,8 +60,7 @@ def of_linear(node: AddmmBackward0, dy: Tensor) -> Tensors:
 def of_softmax(node: softmax.SoftmaxBackward0, dy: Tensor) -> Tensors:
     (y,) = saved_tensors(node)
     assert y is not None
-    weighted = y * dy
-    return (weighted - y * reduce.sum(weighted, node.axis, True),)
+    return (y * (dy - reduce.sum(y * dy, node.axis, True)),)
 
 
 def of_log_softmax(node: softmax.LogSoftmaxBackward0, dy: Tensor) -> Tensors:
