@@ -129,9 +129,10 @@ def serve(side: Side, **more: Callable[[Any], Answer]) -> None:
         **more,
     }
     print(json.dumps({"address": side.address}), file=say, flush=True)
-    for line in sys.stdin:
-        ((command, argument),) = json.loads(line).items()
-        print(json.dumps(handlers[command](argument)), file=say, flush=True)
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed
+        for line in sys.stdin:
+            ((command, argument),) = json.loads(line).items()
+            print(json.dumps(handlers[command](argument)), file=say, flush=True)
 
 
 def time_steps(side: Side, steps: int) -> Answer:
