@@ -158,9 +158,10 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
         dy = np.ascontiguousarray(dy)
         sums = np.vecdot(dy, y)[..., np.newaxis]
         shape = (*q.shape[:-1], k.shape[-2])
-        dq = np.empty_like(query, shape=q.shape)
-        dk, dv = np.empty_like(key, shape=k.shape), np.empty_like(value, shape=v.shape)
-        db = None if self.bias_shape is None else np.zeros(shape, dy.dtype)
+        dq = np.empty_like(query, shape=q.shape) if self.needs(0) else None
+        dk = np.empty_like(key, shape=k.shape) if self.needs(1) else None
+        dv = np.empty_like(value, shape=v.shape) if self.needs(2) else None
+        db = np.zeros(shape, dy.dtype) if len(self.edges) > 3 and self.needs(3) else None
         seen = 0  # keys that have a gradient: the last tile has the most of them and comes first
         parts = list(zip(tiles(shape, self.is_causal), weights, strict=True))
         for (rows, keys), p in reversed(parts):
@@ -171,15 +172,20 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
             ds *= p
             if db is not None:
                 db[..., rows, keys] = ds
-            np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
-            add_product(dk[..., keys, :], ds.swapaxes(-1, -2), q[..., rows, :], seen > 0)
-            add_product(dv[..., keys, :], d.swapaxes(-1, -2), g, seen > 0)
+            if dq is not None:
+                np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
+            if dk is not None:
+                add_product(dk[..., keys, :], ds.swapaxes(-1, -2), q[..., rows, :], seen > 0)
+            if dv is not None:
+                add_product(dv[..., keys, :], d.swapaxes(-1, -2), g, seen > 0)
             seen = max(seen, keys.stop)
-        dk[..., seen:, :] = 0
-        dv[..., seen:, :] = 0
-        shapes = (query.shape, key.shape, value.shape, self.bias_shape)
+        for total in (dk, dv):
+            if total is not None:
+                total[..., seen:, :] = 0
+        shapes = (query.shape, key.shape, value.shape, self.bias_shape or ())
         gradients = zip((dq, dk, dv, db), shapes, strict=True)
-        return tuple([unbroadcast(dx, of) for dx, of in gradients if dx is not None])
+        found = [None if dx is None else unbroadcast(dx, of) for dx, of in gradients]
+        return tuple(found[: len(self.edges)])
 
 
 def add_product(total: Array, a: Array, b: Array, has_value: bool) -> None:

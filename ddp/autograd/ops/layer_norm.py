@@ -103,9 +103,10 @@ class NativeLayerNormBackward0(Node):
             scratch = g * n
             dw += column_sums(scratch)
             db += column_sums(g)
-            affine(g, w, None, dx_part)
-            input_gradient(dx_part, n, s, scratch)
-        gradients: list[Array | None] = [dx.reshape(dy.shape)]
+            if self.needs(0):
+                affine(g, w, None, dx_part)
+                input_gradient(dx_part, n, s, scratch)
+        gradients: list[Array | None] = [dx.reshape(dy.shape) if self.needs(0) else None]
         if self.has_weight:
             gradients.append(dw.reshape(self.shape))
         if self.has_bias:
