@@ -7,18 +7,16 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks.baton import ONE_THREAD
 from launcher.doctor import examine
 
 
 def describe() -> dict[str, Any]:
-    os.environ.update(ONE_THREAD)  # as every worker has it
     findings = examine(os.environ)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": findings["machine"]["processor"],
         "cores": findings["machine"]["cores usable"],
-        "blas": findings["BLAS"]["kernel"],
+        "blas": findings["BLAS"]["kernel"].rsplit(" x", 1)[0],  # its threads: one in each worker
         "python": findings["versions"]["python"],
         "numpy": findings["versions"]["numpy"],
         "torch": torch_version(),
