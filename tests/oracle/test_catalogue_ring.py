@@ -23,7 +23,7 @@ DATABASES: dict[str, Any] = {
 }
 # Raise these when more is covered; lowering one needs a reason that can be defended.
 FLOORS = {  # names covered, samples equal, share of the samples that is equal
-    "operations": (413, 18_700, 0.985),
+    "operations": (413, 19_300, 0.99),
     "modules": (97, 2_700, 0.99),
     "optimizers": (12, 230, 0.99),
 }
