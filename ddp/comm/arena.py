@@ -8,15 +8,16 @@ other) are strangers to each other: each has itself as only neighbour and privat
 says why on one of them, and their data takes the transport.
 
 Flags. One cache line for each rank and channel, with an ascending number that only its owner
-writes. An aligned store of eight bytes is never seen in halves. x86 processors make stores visible
-in their order, so whoever sees a number sees what was written before it; others may not, hence
-`_fence`. A wait looks, then yields the processor, then sleeps, and every now and then asks the
-communicator whether the awaited rank is gone or the wait was cancelled.
+writes, and a word by which a waiter asks to be woken. An aligned store of eight bytes is never seen
+in halves. x86 processors make stores visible in their order, so whoever sees a number sees what was
+written before it; others may not, hence `_fence`. A wait looks for some microseconds, then sleeps
+until it is woken (with every core busy, one that keeps looking or yields takes three times as long
+to get its turn), and every now and then asks the communicator whether the awaited rank is gone or
+the wait was cancelled. Its request may cross with the publication, hence the limit of each sleep.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
 import threading
@@ -25,6 +26,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ddp.comm import futex
 from ddp.comm.communicator import Communicator, exchange_timeout
 from ddp.comm.neighbours import LINE_BYTES, Arena, Memory, PrivateArena, Ranks
 from ddp.comm.segment import Home, Offer, Segment, find_home
@@ -33,8 +35,7 @@ PAGE_BYTES = 4096
 _WORDS = LINE_BYTES // 8
 
 _LOOKS = 200  # about 15 us
-_YIELD_S = 0.0002  # sleeping costs 0.06 ms at least
-_LONGEST_SLEEP_S = 0.001
+_LONGEST_SLEEP_S = 0.002
 _GLANCE_S = 0.02  # how often a wait asks for losses
 
 _OFFER = struct.Struct("<qq16s")
@@ -78,10 +79,16 @@ class SharedArena(Arena):
         lines = {r: i * plan.channels * _WORDS for i, r in enumerate(self.neighbours)}
         self._mine = lines.pop(comm.rank)
         self._theirs = tuple(lines.items())
+        self._line = lines
+        self._address = memory[plan.flags].ctypes.data
 
     def publish(self, channel: int, number: int) -> None:
         _fence()
-        self._flags[self._mine + channel * _WORDS] = number
+        word = self._mine + channel * _WORDS
+        self._flags[word] = number
+        if self._flags[word + 1]:
+            self._flags[word + 1] = 0
+            futex.wake(self._address + 8 * word)
 
     def wait(self, channel: int, number: int, timeout_s: float) -> None:
         if not self.has(channel, number):
@@ -113,10 +120,18 @@ class SharedArena(Arena):
                 glance_s = waited_s + _GLANCE_S
             if waited_s > timeout_s:
                 raise exchange_timeout(self._comm.rank, number, timeout_s, behind)
-            if waited_s < _YIELD_S:
-                os.sched_yield()
-            else:
-                time.sleep(min(waited_s / 8, _LONGEST_SLEEP_S))
+            self._sleep(behind[0], channel, number)
+
+    def _sleep(self, rank: int, channel: int, number: int) -> None:
+        """Sleep until `rank` publishes on the channel, or a little."""
+        word = self._line[rank] + channel * _WORDS
+        if not futex.available:
+            time.sleep(_LONGEST_SLEEP_S)
+            return
+        self._flags[word + 1] = 1
+        seen = self._flags[word]
+        if seen < number:
+            futex.wait(self._address + 8 * word, seen & 0xFFFFFFFF, _LONGEST_SLEEP_S)
 
     def _raise_loss(self, behind: Sequence[int]) -> None:
         error = self._comm.failure(behind)

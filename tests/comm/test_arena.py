@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ddp.comm import arena as arena_module
+from ddp.comm import futex
 from ddp.comm import segment as segment_module
 from ddp.comm.arena import Arena, open_arena
 from ddp.comm.communicator import Communicator
@@ -293,3 +295,36 @@ def test_where_a_process_lives_alone_when_it_cannot_be_told(
 ) -> None:
     monkeypatch.setattr(segment_module, "_BOOT_ID", tmp_path / "none")
     assert find_home() != find_home()
+
+
+# -- futex --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not futex.available, reason="no futex on this system")
+def test_a_sleeper_is_woken_and_one_that_comes_too_late_does_not_sleep(segment: Segment) -> None:
+    word = segment.memory[:4].view(np.uint32)
+    address = segment.memory.ctypes.data
+    futex.wait(address, 7, 0.9)  # the word is 0: nothing to wait for
+    started = threading.Event()
+    slept_s: list[float] = []
+
+    def sleep() -> None:
+        start = time.monotonic()
+        started.set()
+        while word[0] == 0:
+            futex.wait(address, 0, 0.9)
+        slept_s.append(time.monotonic() - start)
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
+    started.wait()
+    word[0] = 1
+    futex.wake(address)
+    sleeper.join()
+    assert len(slept_s) == 1
+
+
+def test_where_there_is_no_futex_a_wait_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(futex, "available", False)
+    for result in run_world(3, write_and_read):
+        assert result["common"] == {77}
