@@ -20,10 +20,12 @@ PATIENCE_S = 10.0
 @contextmanager
 def running(argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process group of its own, which is ended with it."""
+    environ = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     process = subprocess.Popen(
         argv,
         cwd=ROOT,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)},
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -19,10 +19,11 @@ CONFIG = "configs/digits.toml"
 
 def start_row(rival: bool, rounds: int) -> Row:
     ours, theirs = [], []
-    for _ in range(rounds):
+    for _ in range(rounds + 1):
         ours.append(our_start_s())
         if rival:
             theirs.append(their_start_s())
+    ours, theirs = ours[1:], theirs[1:]  # the first ones read from disk and write byte code
     return Row(
         section="process start to first committed step",
         name="digits.toml, 2",
