@@ -15,6 +15,7 @@ from benchmarks.baton import ONE_THREAD, ROOT, Failure
 POLL_S = 0.002
 LIMIT_S = 120.0
 PATIENCE_S = 10.0
+SETTLE_S = 0.3  # children end with their parent, but not in the same moment
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(PATIENCE_S)
+    time.sleep(SETTLE_S)
 
 
 def seconds_until(process: subprocess.Popen[bytes], done: Callable[[], bool]) -> float:
