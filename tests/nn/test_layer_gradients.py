@@ -335,6 +335,11 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "mode 'tricubic' is not available",
     ),
     (lambda: F.interpolate(draw(1, 1, 2)), ValueError, "either size or scale_factor"),
+    (
+        lambda: F.interpolate(draw(1, 1, 2, 2).int(), 3, mode="bilinear"),
+        NotImplementedError,
+        "needs floating numbers, got int32",
+    ),
     (lambda: nn.LSTM(3, 4, proj_size=4), ValueError, "proj_size has to be smaller"),
     (lambda: nn.GRU(3, 4, proj_size=2), ValueError, "only supported for LSTM"),
     (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ddp.autograd.dtypes import is_floating
 from ddp.autograd.ops import resample
 from ddp.autograd.tensor import Tensor
 from ddp.nn.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
@@ -54,6 +55,11 @@ def interpolate(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
             f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear "
             f"(got {mode})"
+        )
+    if not mode.startswith("nearest") and not is_floating(input.dtype):
+        raise NotImplementedError(
+            f"interpolate: mode '{mode}' weighs its inputs and needs floating numbers, got "
+            f"{input.dtype}: convert them with .float()"
         )
     sizes, factors = _sizes_and_factors(input, size, scale_factor)
     if mode == "area" and axes < 3:
