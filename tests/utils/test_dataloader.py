@@ -193,8 +193,10 @@ def test_workers_may_be_started_anew_instead_of_forked() -> None:
 
 
 LOADING_FOREVER = """
+import signal
 from ddp.utils.data import DataLoader
 from tests.utils.data_sets import WhoAmI
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 first = iter(DataLoader(WhoAmI(10**6), None, num_workers=2))
 second = iter(DataLoader(WhoAmI(10**6), None, num_workers=2))
 print(*(int(next(it)["pid"]) for it in (first, first, second, second)), flush=True)
