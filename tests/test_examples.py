@@ -25,7 +25,7 @@ RUNS = {
     "words, tied": ["--model", "GRU", "--tied", "--epochs", "1", *SMALL_TEXT],
     "words, transformer": ["--model", "Transformer", "--lr", "1", "--epochs", "1", *SMALL_TEXT],
     "characters": ["--steps", "20", "--eval-iters", "2", "--eval-interval", "10",
-                   "--out", "{tmp}/gpt.pt"],
+                   "--sample", "60", "--out", "{tmp}/gpt.pt"],
 }  # fmt: skip
 NUMBER = re.compile(r"-?\d+\.\d+")
 SECONDS = re.compile(r"^\[.* s\]\n", re.MULTILINE)
@@ -64,7 +64,8 @@ def test_an_example_learns(output: Any, name: str) -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_an_example_prints_the_same_on_pytorch(output: Any, name: str) -> None:
     ours, theirs = output(name, "ddp"), output(name, "torch")
-    assert NUMBER.sub("", ours) == NUMBER.sub("", theirs)  # the words that they draw too
+    # The words that they draw too; they are few, since a draw can fall between two of them.
+    assert NUMBER.sub("", ours) == NUMBER.sub("", theirs)
     our_numbers, their_numbers = ([float(n) for n in NUMBER.findall(t)] for t in (ours, theirs))
     assert len(our_numbers) > 2
     assert our_numbers == pytest.approx(their_numbers, rel=1e-4, abs=1e-6)

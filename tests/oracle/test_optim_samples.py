@@ -39,7 +39,8 @@ def as_ours(value: Any, seen: dict[int, Tensor] | None = None) -> Any:
     seen = {} if seen is None else seen
     if isinstance(value, torch.Tensor):
         if id(value) not in seen:
-            seen[id(value)] = Tensor(value.detach().numpy().copy(), value.requires_grad)
+            array = value.detach().numpy().copy()
+            seen[id(value)] = Tensor(array, requires_grad=value.requires_grad)
         return seen[id(value)]
     if isinstance(value, dict):
         return {key: as_ours(member, seen) for key, member in value.items()}
