@@ -175,7 +175,7 @@ class SupervisorState:
         return [Send(i, event.signum) for i in coordinators or sorted(self.running)]
 
     def _tick(self, now_s: float) -> list[Send]:
-        if self.deadline_s is None or now_s < self.deadline_s:
+        if not self.running or self.deadline_s is None or now_s < self.deadline_s:
             return []
         match self.phase:
             case Phase.ENDING:

@@ -195,6 +195,14 @@ def test_a_run_that_stops_because_a_worker_was_asked_to_is_stopped_not_failed() 
     assert (state.blame, state.exit_code) == (None, 143)
 
 
+def test_nobody_is_late_when_all_have_left() -> None:
+    state = run_of_three()
+    for index in (C, W0, W1, W2):
+        state.handle(ended(index, 0))
+    assert state.handle(Tick(1000.0)) == []
+    assert (state.blame, state.exit_code) == (None, 0)
+
+
 def test_an_unknown_signal_has_a_number() -> None:
     state = run_of_three()
     state.handle(ended(W0, -40))
