@@ -22,9 +22,15 @@ from hypothesis import HealthCheck, settings
 
 # `dev` is what everybody runs; `ci` looks harder. Choose with HYPOTHESIS_PROFILE=ci. No deadline:
 # on a machine shared with other jobs a slow example says nothing.
-settings.register_profile("dev", max_examples=10, deadline=None)
+# What is run before a change is accepted is the same for everybody. Who looks for more, in the
+# dark: HYPOTHESIS_PROFILE=explore
+UNHURRIED = [HealthCheck.too_slow]
+settings.register_profile("dev", max_examples=10, deadline=None, derandomize=True)
 settings.register_profile(
-    "ci", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=100, deadline=None, derandomize=True, suppress_health_check=UNHURRIED
+)
+settings.register_profile(
+    "explore", max_examples=1000, deadline=None, suppress_health_check=UNHURRIED
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
