@@ -20,10 +20,9 @@ os.environ.update(one_thread(os.environ))
 import pytest
 from hypothesis import HealthCheck, settings
 
-# `dev` is what everybody runs; `ci` looks harder. Choose with HYPOTHESIS_PROFILE=ci. No deadline:
-# on a machine shared with other jobs a slow example says nothing.
-# What is run before a change is accepted is the same for everybody. Who looks for more, in the
-# dark: HYPOTHESIS_PROFILE=explore
+# `dev` is what everybody runs; `ci` looks harder, with HYPOTHESIS_PROFILE=ci. Both try the same
+# examples every time, so that a change is accepted or not; `explore` goes where nobody was. No
+# deadline: on a machine shared with other jobs a slow example says nothing.
 UNHURRIED = [HealthCheck.too_slow]
 settings.register_profile("dev", max_examples=10, deadline=None, derandomize=True)
 settings.register_profile(
