@@ -91,6 +91,7 @@ class CoordinatorState:
     _until: int = 0  # steps below this one are the workers' to decide (workers.stretch)
     _total_steps: int = 0
     _epoch_steps: int = 0
+    _is_tested: bool = False  # whether there is a test set
     _now_s: float = 0.0
     _deadline_s: float = math.inf
 
@@ -295,11 +296,12 @@ class CoordinatorState:
         if self._awaited():
             return []
         difference = roster.first_difference(self.by_rank)
-        return self._fail(*difference) if difference else self._begin(ready.train_samples)
+        return self._fail(*difference) if difference else self._begin(ready)
 
-    def _begin(self, train_samples: int) -> list[Instruction]:
+    def _begin(self, ready: m.Ready) -> list[Instruction]:
         train = self.config.train
-        self._epoch_steps = steps_per_epoch(train_samples, train.global_batch)
+        self._is_tested = ready.test_samples > 0
+        self._epoch_steps = steps_per_epoch(ready.train_samples, train.global_batch)
         self._total_steps = train.steps or (train.epochs or 0) * self._epoch_steps
         workers = tuple(str(worker) for worker in self.by_rank)
         begin = Begin(self.step, self._total_steps, self._epoch_steps, workers)
@@ -312,7 +314,7 @@ class CoordinatorState:
                 2,
             )
         if self.step == self._total_steps:
-            self._tasks = [self._evaluate, self._finish]
+            self._tasks = [*([self._evaluate] if self._is_tested else []), self._finish]
             return [begin, *self._next_task()]
         if self._stop:
             self._tasks = [self._finish]
@@ -476,7 +478,7 @@ class CoordinatorState:
             return bool(every_epochs) and inside == 0 and epoch % (every_epochs or 1) == 0
 
         tasks: list[Callable[[], list[Instruction]]] = []
-        if last or due(train.evaluate_every_epochs):
+        if self._is_tested and (last or due(train.evaluate_every_epochs)):
             tasks.append(self._evaluate)
         by_steps = bool(checkpoint.every_steps) and step % (checkpoint.every_steps or 1) == 0
         if last or self._stop or by_steps or due(checkpoint.every_epochs):
@@ -500,8 +502,6 @@ class CoordinatorState:
         if any(worker.batches is None for worker in self.workers.values()):
             return []
         batches = [b for worker in self.by_rank for b in worker.batches or ()]
-        if not batches:  # there is no test set
-            return self._next_task()
         return [RecordEvaluation(self.step, *summarize(batches)), *self._next_task()]
 
     def _save(self) -> list[Instruction]:

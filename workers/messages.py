@@ -46,6 +46,7 @@ class Ready(Message, frozen=True, kw_only=True):
     plan: str  # hash of names, shapes, layout and buckets
     state: str  # fingerprint of parameters and buffers
     train_samples: int
+    test_samples: int  # 0: there is no test set
 
 
 class StepReport(Message, frozen=True, kw_only=True):

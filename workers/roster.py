@@ -112,6 +112,7 @@ def first_difference(workers: Sequence[Worker]) -> tuple[Worker, str] | None:
             ("model", first.ready.plan, other.ready.plan),
             ("initial state", first.ready.state, other.ready.state),
             ("training data", first.ready.train_samples, other.ready.train_samples),
+            ("test data", first.ready.test_samples, other.ready.test_samples),
         ):
             if ours != theirs:
                 return other, f"its {name} differs from that of {first}: {theirs} against {ours}"

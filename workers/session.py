@@ -168,6 +168,7 @@ class Session:
             plan=self._replica.plan,
             state=fingerprint(self._replica.model_state(), {}),
             train_samples=len(self._task.train),
+            test_samples=0 if self._task.test is None else len(self._task.test),
         )
         self._link.send(ready)
 

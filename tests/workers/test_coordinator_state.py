@@ -73,11 +73,12 @@ class Run:
     def all_hear(self, message: m.FromWorker) -> list[Instruction]:
         return [i for rank in range(self.size) for i in self.hear(rank, message)]
 
-    def begin(self) -> list[Instruction]:
+    def begin(self, test_samples: int = 10) -> list[Instruction]:
         self.tell(Tick(0.0))
         for rank in range(self.size):
             self.hear(rank, hello(rank, pid=100 + rank))
-        return self.all_hear(m.Ready(plan="p", state="s", train_samples=SAMPLES))
+        alike = {"plan": "p", "state": "s", "train_samples": SAMPLES, "test_samples": test_samples}
+        return self.all_hear(m.Ready(**alike))  # type: ignore[arg-type]
 
     def report(self, step: int, squares: float = 0.25, **changes: object) -> list[Instruction]:
         said: list[Instruction] = []
@@ -232,16 +233,22 @@ def test_training_begins_when_all_are_ready_and_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "what"), [("plan", "model"), ("state", "initial state"), ("train_samples", "data")]
+    ("field", "what"),
+    [
+        ("plan", "model"),
+        ("state", "initial state"),
+        ("train_samples", "training data"),
+        ("test_samples", "test data"),
+    ],
 )
 def test_a_worker_that_built_something_else_is_named(field: str, what: str) -> None:
     run = Run()
     run.tell(Tick(0.0))
     run.hear(0, hello(0, pid=100))
     run.hear(1, hello(1, pid=101))
-    alike = {"plan": "p", "state": "s", "train_samples": SAMPLES}
+    alike = {"plan": "p", "state": "s", "train_samples": SAMPLES, "test_samples": 10}
     run.hear(0, m.Ready(**alike))  # type: ignore[arg-type]
-    other = alike | {field: 21 if field == "train_samples" else "x"}
+    other = alike | {field: 21 if field.endswith("samples") else "x"}
     *_, end = run.hear(1, m.Ready(**other))  # type: ignore[arg-type]
     assert isinstance(end, End)
     assert end.problem.startswith("rank 1 (h, pid 101): its ")
@@ -361,7 +368,7 @@ def test_a_step_that_takes_too_long_names_those_awaited() -> None:
     "message",
     [
         report(0, 1),
-        m.Ready(plan="p", state="s", train_samples=1),
+        m.Ready(plan="p", state="s", train_samples=1, test_samples=0),
         m.Committed(step=0, optimizer_s=0.0),
         m.EvaluationReport(batches=()),
         m.StateSent(),
@@ -392,6 +399,17 @@ def test_at_the_end_of_an_epoch_the_test_set_is_evaluated_and_a_checkpoint_writt
     assert only(said, RecordEvaluation) == [RecordEvaluation(2, 0.5, 0.9)]
     assert only(said, WriteCheckpoint) == [WriteCheckpoint(2, run.state.totals, "k", 0)]
     assert sent(said)[-1] == m.RunStep(step=2)
+
+
+def test_without_a_test_set_the_end_of_an_epoch_is_no_border() -> None:
+    run = Run(start=config(checkpoint={"every_epochs": 100}))
+    run.begin(test_samples=0)
+    for step in range(4):
+        run.report(step)
+        run.commit(step)
+    orders = sent(run.said)
+    assert [o.go_on for o in orders if isinstance(o, m.Commit)] == [True] * 6 + [False] * 2
+    assert m.Evaluate() not in orders
 
 
 def test_checkpoints_by_steps_do_not_wait_for_an_epoch() -> None:
