@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddp import kernels
 from ddp.autograd.random import Generator, use_generator
 from ddp.autograd.tensor import Tensor
 from ddp.config.imports import call_factory, import_callable
@@ -56,10 +57,11 @@ class Task:
 
 
 def build_task(config: Config) -> Task:
-    """Everything the configuration names. The initial weights depend on the seed alone.
+    """Everything the configuration names, its kernels among it. The seed decides the weights.
 
     Raises ConfigError and DataError.
     """
+    kernels.use(config.train.kernels)
     if config.train.after is not None:  # a wrong name is told before training, not after it
         import_callable(config.train.after, "train.after")
     train, test = open_datasets(config.data)

@@ -55,6 +55,7 @@ def inspection(path: Path) -> str:
         "shards": state.get("shards"),
         "fingerprint": state["fingerprint"],
         "BLAS kernel": state["blas_kernel"],
+        "kernels": state.get("kernels", "numpy"),
         "versions": ", ".join(f"{name} {text}" for name, text in state["versions"].items()),
         "model": _totals(snapshot.model),
         "optimizer": _totals(snapshot.optimizer),

@@ -189,7 +189,7 @@ class Coordination:
             step=order.step,
             model=model,
             optimizer=optimizer,
-            state=self._records.checkpoint_state(order.step, order.totals, order.skipped),
+            state=self._records.checkpoint_state(order),
             blas_kernel=order.kernel,
         )
         written = checkpoint.save(self._directory.path, self._snapshot)
@@ -226,5 +226,6 @@ def _initial_state(config: Config, size: int, snapshot: Snapshot | None) -> Coor
         totals=c.Totals(**snapshot.state["totals"]),
         resumed=True,
         kernel=snapshot.state["blas_kernel"],
+        kernels=snapshot.state.get("kernels", ""),
         skipped=snapshot.state["skipped"],
     )

@@ -77,6 +77,7 @@ class CoordinatorState:
     totals: Totals = field(default_factory=Totals)
     resumed: bool = False
     kernel: str = ""  # the BLAS kernel of the checkpoint
+    kernels: str = ""  # of its operations
     skipped: int = 0  # steps of the whole run
     fixed: bool = False  # the workers are given; whom we refuse nobody can replace
     phase: Phase = Phase.JOINING
@@ -295,6 +296,11 @@ class CoordinatorState:
         worker.ready = ready
         if self._awaited():
             return []
+        if not self.config.cluster.allow_other_kernel:
+            for other in self.by_rank:
+                reason = roster.reason_to_mistrust(other, self.by_rank[0], self.kernels)
+                if reason:
+                    return self._fail(None, f"{other} cannot take part: {reason}", 2)
         difference = roster.first_difference(self.by_rank)
         return self._fail(*difference) if difference else self._begin(ready)
 
@@ -517,7 +523,10 @@ class CoordinatorState:
         if not all(worker.state_sent for worker in self.workers.values()):
             return []
         kernel = roster.kernel_of(self.workers.values())
-        return [WriteCheckpoint(self.step, self.totals, kernel, self.skipped)]
+        ready = self.by_rank[0].ready
+        assert ready is not None
+        kernels = ready.kernels
+        return [WriteCheckpoint(self.step, self.totals, kernel, kernels, self.skipped)]
 
     def _finish(self) -> list[Instruction]:
         self._enter(Phase.LEAVING, LEAVING_LIMIT_S)

@@ -131,6 +131,7 @@ class WriteCheckpoint:
     step: int
     totals: Totals
     kernel: str  # the BLAS kernel of the workers
+    kernels: str  # of their operations (ddp.kernels)
     skipped: int  # steps of the whole run
 
 

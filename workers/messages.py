@@ -43,6 +43,7 @@ class Hello(Message, frozen=True, kw_only=True):
 class Ready(Message, frozen=True, kw_only=True):
     """Worker -> coordinator: model and data stand; what follows must be equal on all workers."""
 
+    kernels: str  # of the operations that may be had compiled (ddp.kernels)
     plan: str  # hash of names, shapes, layout and buckets
     state: str  # fingerprint of parameters and buffers
     train_samples: int

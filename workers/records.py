@@ -102,16 +102,17 @@ class Records:
     def announce(self, text: str) -> None:
         self._progress.announce(text)
 
-    def checkpoint_state(self, step: int, totals: c.Totals, skipped: int) -> dict[str, Any]:
-        """The JSON part of a checkpoint after `step` steps."""
+    def checkpoint_state(self, order: c.WriteCheckpoint) -> dict[str, Any]:
+        """The JSON part of a checkpoint."""
         train = self._config.train
         return {
-            "epoch": step // self._begin.epoch_steps,
-            "position": step,
+            "epoch": order.step // self._begin.epoch_steps,
+            "position": order.step,
             "seed": self._config.seed,
             "shards": train.shards,
-            "totals": msgspec.to_builtins(totals),
-            "skipped": skipped,
+            "kernels": order.kernels,
+            "totals": msgspec.to_builtins(order.totals),
+            "skipped": order.skipped,
             "config": to_dict(self._config),
         }
 

@@ -13,10 +13,9 @@ from ddp.version import VERSION
 from workers import messages as m
 from workers.events import Member
 
-PIN = (
-    ", which gives other bits: pin one with OPENBLAS_CORETYPE on every host, or accept it with "
-    "--set cluster.allow_other_kernel=true"
-)
+ACCEPT = "accept it with --set cluster.allow_other_kernel=true"
+PIN = f", which gives other bits: pin one with OPENBLAS_CORETYPE on every host, or {ACCEPT}"
+SAME = f", which gives other bits: have the same numba and processor on every host, or {ACCEPT}"
 LOCAL_ADDRESSES = ("tcp://127.", "tcp://localhost:", "ipc://")
 
 
@@ -81,6 +80,21 @@ def reason_to_refuse(
 def kernel_of(workers: Collection[Worker]) -> str:
     """The BLAS kernel of all workers; several, if that is allowed, are all named."""
     return ", ".join(sorted({worker.hello.kernel for worker in workers}))
+
+
+def reason_to_mistrust(worker: Worker, first: Worker, kernels: str) -> str:
+    """Why the kernels of a worker that is ready would give other bits; empty if they would not.
+
+    `first` is rank 0; `kernels` are those of the checkpoint the run goes on from, or empty.
+    """
+    assert worker.ready is not None
+    assert first.ready is not None
+    ours = worker.ready.kernels
+    if ours != first.ready.kernels:
+        return f"its kernels are {ours}, those of {first} {first.ready.kernels}{SAME}"
+    if kernels not in ("", ours):
+        return f"its kernels are {ours}, the checkpoint was computed by {kernels}{SAME}"
+    return ""
 
 
 def assign_ranks(workers: Collection[Worker]) -> None:

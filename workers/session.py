@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ddp import kernels
 from ddp.build import Task, build_task
 from ddp.checkpoint import blas_kernel, fingerprint
 from ddp.comm.communicator import Array, Communicator
@@ -165,6 +166,7 @@ class Session:
         if resumed:
             self._replica.load_state(*self._resumed_from.take())
         ready = m.Ready(
+            kernels=kernels.in_use(),
             plan=self._replica.plan,
             state=fingerprint(self._replica.model_state(), {}),
             train_samples=len(self._task.train),

@@ -162,6 +162,8 @@ class Train(Section, frozen=True, kw_only=True):
     # exceed it. Unset: the number of workers at the first launch.
     shards: Count | None = None
     clip_norm: Positive | None = None  # largest global 2-norm of the gradient; unset: no clipping
+    # Loops in NumPy, or compiled by numba, which must be installed (ddp.kernels). Decides bits.
+    kernels: Literal["numpy", "numba"] = "numpy"
     skip_limit: Natural = 100  # steps in a row that may be skipped because they are not finite
     evaluate_every_epochs: Count = 1
     evaluation_batch: Count = 256  # samples

@@ -86,7 +86,10 @@ class Play:
     def answer(self, member: str, order: m.FromCoordinator, arrays: Sequence[Array]) -> None:
         match order:
             case m.Setup(resumed=False) | m.StateSent():
-                self.hear(member, m.Ready(plan="p", state="s", train_samples=24, test_samples=9))
+                self.hear(
+                    member,
+                    m.Ready(kernels="numpy", plan="p", state="s", train_samples=24, test_samples=9),
+                )
             case m.StatePart():
                 self.loaded.append((order, arrays[0].copy()))
             case m.RunStep(step=step):

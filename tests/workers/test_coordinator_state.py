@@ -54,6 +54,12 @@ def hello(rank: int | None = None, **changes: object) -> m.Hello:
     return m.Hello(**{**fields, **changes})  # type: ignore[arg-type]
 
 
+def ready(**changes: object) -> m.Ready:
+    samples = {"train_samples": SAMPLES, "test_samples": 10}
+    fields = {"kernels": "numpy", "plan": "p", "state": "s", **samples}
+    return m.Ready(**{**fields, **changes})  # type: ignore[arg-type]
+
+
 class Run:
     """A coordinator with `size` workers called "0", "1", …; remembers all instructions."""
 
@@ -77,8 +83,7 @@ class Run:
         self.tell(Tick(0.0))
         for rank in range(self.size):
             self.hear(rank, hello(rank, pid=100 + rank))
-        alike = {"plan": "p", "state": "s", "train_samples": SAMPLES, "test_samples": test_samples}
-        return self.all_hear(m.Ready(**alike))  # type: ignore[arg-type]
+        return self.all_hear(ready(test_samples=test_samples))
 
     def report(self, step: int, squares: float = 0.25, **changes: object) -> list[Instruction]:
         said: list[Instruction] = []
@@ -246,13 +251,32 @@ def test_a_worker_that_built_something_else_is_named(field: str, what: str) -> N
     run.tell(Tick(0.0))
     run.hear(0, hello(0, pid=100))
     run.hear(1, hello(1, pid=101))
-    alike = {"plan": "p", "state": "s", "train_samples": SAMPLES, "test_samples": 10}
-    run.hear(0, m.Ready(**alike))  # type: ignore[arg-type]
-    other = alike | {field: 21 if field.endswith("samples") else "x"}
-    *_, end = run.hear(1, m.Ready(**other))  # type: ignore[arg-type]
+    run.hear(0, ready())
+    *_, end = run.hear(1, ready(**{field: 21 if field.endswith("samples") else "x"}))
     assert isinstance(end, End)
     assert end.problem.startswith("rank 1 (h, pid 101): its ")
     assert what in end.problem
+
+
+def test_a_worker_whose_kernels_give_other_bits_is_refused_unless_that_is_allowed() -> None:
+    for allowed in (False, True):
+        run = Run(start=config(cluster={"allow_other_kernel": allowed}))
+        run.tell(Tick(0.0))
+        run.hear(0, hello(0, pid=100))
+        run.hear(1, hello(1, pid=101))
+        run.hear(0, ready())
+        *_, last = run.hear(1, ready(kernels="numba 1 for a"))
+        assert isinstance(last, Send if allowed else End)
+        if isinstance(last, End):
+            assert last.code == 2
+            told = "rank 1 (h, pid 101) cannot take part: its kernels are numba 1 for a, "
+            assert told in last.problem
+
+
+def test_other_kernels_than_the_checkpoints_are_refused() -> None:
+    *_, last = Run(step=3, resumed=True, kernels="numba 1 for a").begin()
+    assert isinstance(last, End)
+    assert "the checkpoint was computed by numba 1 for a, which gives other bits" in last.problem
 
 
 def test_a_resumed_run_sends_the_checkpoint_and_begins_at_its_step() -> None:
@@ -368,7 +392,7 @@ def test_a_step_that_takes_too_long_names_those_awaited() -> None:
     "message",
     [
         report(0, 1),
-        m.Ready(plan="p", state="s", train_samples=1, test_samples=0),
+        ready(),
         m.Committed(step=0, optimizer_s=0.0),
         m.EvaluationReport(batches=()),
         m.StateSent(),
@@ -397,7 +421,7 @@ def test_at_the_end_of_an_epoch_the_test_set_is_evaluated_and_a_checkpoint_writt
     assert sent(run.commit(1)) == [m.Evaluate()] * 2
     said = run.finish_border()
     assert only(said, RecordEvaluation) == [RecordEvaluation(2, 0.5, 0.9)]
-    assert only(said, WriteCheckpoint) == [WriteCheckpoint(2, run.state.totals, "k", 0)]
+    assert only(said, WriteCheckpoint) == [WriteCheckpoint(2, run.state.totals, "k", "numpy", 0)]
     assert sent(said)[-1] == m.RunStep(step=2)
 
 

@@ -19,7 +19,7 @@ TIMES = Seconds(forward=1.0, backward=2.0, waiting=0.0)
 PART = m.StatePart(kind="model", name="fc.weight", shape=(2, 3), start=4)
 FROM_WORKER: list[m.FromWorker] = [
     m.Hello(version="1", host="h", pid=7, kernel="k", address="tcp://h:1", rank=None),
-    m.Ready(plan="p", state="s", train_samples=10, test_samples=0),
+    m.Ready(kernels="numpy", plan="p", state="s", train_samples=10, test_samples=0),
     m.StepReport(step=3, shards=(SHARD,), unused=(1, 2), non_finite=(1, "w"), seconds=TIMES),
     m.Committed(step=3, optimizer_s=0.25),
     m.Decided(

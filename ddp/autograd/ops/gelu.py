@@ -13,6 +13,7 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.blocks import BLOCK, aligned_empty, blocks
 from ddp.autograd.ops.erf import erf, horner
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.kernels import kernel
 
 ROOT_HALF = math.sqrt(0.5)
 ROOT_2_OVER_PI = math.sqrt(2 / math.pi)
@@ -38,21 +39,27 @@ def gelu(input: Tensor) -> Tensor:
     y = aligned_empty(x.shape, x.dtype)
     output = wrap(y)
     node = GeluBackward0.record(output, input)
-    slope = y if node is None else aligned_empty(x.shape, x.dtype)
-    scratch = aligned_empty((2, BLOCK), x.dtype)
+    slope = None if node is None else aligned_empty(x.shape, x.dtype)
     with np.errstate(all="ignore"):
-        for x_part, y_part, slope_part in blocks(x, y, slope):
-            square, normal = scratch[:, : x_part.size]
-            np.multiply(x_part, x_part, out=square)
-            cumulative(x_part, square, out=normal)
-            np.multiply(x_part, normal, out=y_part)
-            if node is not None:
-                density_into(square)
-                np.multiply(x_part, square, out=slope_part)
-                slope_part += normal
+        forward(x.reshape(-1), y.reshape(-1), None if slope is None else slope.reshape(-1))
     if node is not None:
         node.save(input, slope)
     return output
+
+
+@kernel
+def forward(x: Array, y: Array, slope: Array | None) -> None:
+    """y = x · Φ(x) and, if wanted, its slope Φ(x) + x · φ(x); all (N,)."""
+    scratch = aligned_empty((2, BLOCK), x.dtype)
+    for x_part, y_part, slope_part in blocks(x, y, y if slope is None else slope):
+        square, normal = scratch[:, : x_part.size]
+        np.multiply(x_part, x_part, out=square)
+        cumulative(x_part, square, out=normal)
+        np.multiply(x_part, normal, out=y_part)
+        if slope is not None:
+            density_into(square)
+            np.multiply(x_part, square, out=slope_part)
+            slope_part += normal
 
 
 def cumulative(x: Array, square: Array, out: Array) -> None:

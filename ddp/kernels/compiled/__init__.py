@@ -1,0 +1,16 @@
+"""The compiled kernels: plain loops, one pass over memory each; the only home of numba.
+
+A kernel has the name and the parameters of its reference in NumPy. Sums may be taken in the order
+that suits the processor's vectors: LLVM decides it when it compiles, so the same version on the
+same kind of processor gives the same bits, and `target.description` says which they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ddp.kernels.compiled import gelu
+
+KERNELS: dict[str, Callable[..., None]] = {
+    "gelu.forward": gelu.forward,
+}

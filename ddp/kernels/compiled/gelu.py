@@ -1,0 +1,27 @@
+"""Exact GELU; reference: ddp.autograd.ops.gelu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ddp.kernels.compiled.mathematics import F, exp
+from ddp.kernels.compiled.target import compiled
+
+# Φ(x) = (1 + tanh(x · P(x²))) / 2 = 1 / (1 + exp(-2 x · P(x²))): see the reference.
+P0, P1, P2, P3 = F(0.797885032276872), F(0.0363326462373332), F(-3.2094447e-05), F(-5.5519872e-05)
+P4, P5, P6 = F(4.00439e-06), F(-1.35465414e-07), F(1.84726970e-09)
+DENSITY_AT_ZERO = F(1 / np.sqrt(2 * np.pi))
+
+
+@compiled
+def forward(x: Any, y: Any, slope: Any) -> None:
+    for i in range(x.size):
+        square = x[i] * x[i]
+        p = ((((P6 * square + P5) * square + P4) * square + P3) * square + P2) * square + P1
+        u = x[i] * (p * square + P0)
+        normal = F(1) / (F(1) + exp(F(-2) * u))
+        y[i] = x[i] * normal
+        if slope is not None:
+            slope[i] = normal + x[i] * exp(F(-0.5) * square) * DENSITY_AT_ZERO
