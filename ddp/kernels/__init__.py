@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 from ddp.errors import ConfigError
 
