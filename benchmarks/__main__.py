@@ -104,6 +104,7 @@ def steps_of(
         workload,
         ranks,
         rival,
+        importlib.util.find_spec("numba") is not None,
         arguments.before,
         arguments.rounds,
         arguments.block_s,

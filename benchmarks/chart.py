@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import Row, from_json
+from benchmarks.rows import COMPILED_STEP, STEP, Row, from_json
 
-COLORS = {1: "#4c78a8", 2: "#f58518"}
+COLORS = {
+    (1, False): "#4c78a8",
+    (1, True): "#9ecae9",
+    (2, False): "#f58518",
+    (2, True): "#ffbf79",
+}  # by workers, and whether kernels are compiled
 GOAL_LINE: dict[str, Any] = {"color": "black", "linewidth": 1, "linestyle": ":"}
-WIDTH = 0.38
-SECTION = "a training step"
+WIDTH = 0.21
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Bar:
 
     workload: str
     workers: int
+    compiled: bool
     height: float
     low: float
     high: float
@@ -40,11 +45,12 @@ def bars(rows: Sequence[Row]) -> list[Bar]:
     """The bars of the training steps that were measured on both sides. Pure."""
     found = []
     for row in rows:
-        if row.section != SECTION or row.ratio is None or row.must is None:
+        if row.section not in (STEP, COMPILED_STEP) or row.ratio is None or row.must is None:
             continue
         workload, workers = row.name.rsplit(", ", 1)
         spread = row.ratio
-        found.append(Bar(workload, int(workers), spread.median, spread.low, spread.high, row.must))
+        kind = (workload, int(workers), row.section == COMPILED_STEP)
+        found.append(Bar(*kind, spread.median, spread.low, spread.high, row.must))
     return found
 
 
@@ -56,10 +62,11 @@ def draw(chosen: Sequence[Bar], machine: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     names = list(dict.fromkeys(bar.workload for bar in chosen))
-    figure, axes = pyplot.subplots(figsize=(9, 4.2), layout="constrained")
-    for workers, color in COLORS.items():
-        mine = [bar for bar in chosen if bar.workers == workers]
-        draw_bars(axes, mine, names, (workers - 1.5) * WIDTH, color)
+    figure, axes = pyplot.subplots(figsize=(11, 4.4), layout="constrained")
+    kinds = [kind for kind in COLORS if any((b.workers, b.compiled) == kind for b in chosen)]
+    for number, kind in enumerate(kinds):
+        mine = [bar for bar in chosen if (bar.workers, bar.compiled) == kind]
+        draw_bars(axes, mine, names, (number - (len(kinds) - 1) / 2) * WIDTH, COLORS[kind])
     axes.axhline(1, color="black", linewidth=1)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
@@ -78,11 +85,11 @@ def draw(chosen: Sequence[Bar], machine: dict[str, Any], path: Path) -> None:
 def draw_bars(
     axes: Any, chosen: Sequence[Bar], names: Sequence[str], shift: float, color: str
 ) -> None:
-    """The bars of one number of workers, from the line at 1 up or down."""
+    """The bars of one kind, from the line at 1 up or down."""
     at = [names.index(bar.workload) + shift for bar in chosen]
     heights = [bar.height - 1 for bar in chosen]
-    plural = "s" if chosen and chosen[0].workers > 1 else ""
-    label = f"{chosen[0].workers} worker{plural}" if chosen else ""
+    plural = "s" if chosen[0].workers > 1 else ""
+    label = f"{chosen[0].workers} worker{plural}{', numba' * chosen[0].compiled}"
     axes.bar(at, heights, WIDTH * 0.92, bottom=1, color=color, label=label)
     for x, bar in zip(at, chosen, strict=True):
         axes.plot([x, x], [bar.low, bar.high], color="black", linewidth=1)

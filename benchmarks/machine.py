@@ -19,14 +19,15 @@ def describe() -> dict[str, Any]:
         "blas": findings["BLAS"]["kernel"].rsplit(" x", 1)[0],  # its threads: one in each worker
         "python": findings["versions"]["python"],
         "numpy": findings["versions"]["numpy"],
-        "torch": torch_version(),
+        "torch": version_of("torch"),
+        "numba": version_of("numba"),
         "load_before": round(os.getloadavg()[0], 2),
     }
 
 
-def torch_version() -> str | None:
+def version_of(package: str) -> str | None:
     """None where it is not installed."""
     try:
-        return importlib.metadata.version("torch")
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.baton import serve
 from benchmarks.workloads import MOMENTUM, Workload, batches, workload_of
-from ddp import models
+from ddp import kernels, models
 from ddp.autograd.tensor import Tensor
 from ddp.comm.arena import open_arena
 from ddp.comm.communicator import Communicator
@@ -181,6 +181,7 @@ class Service:
 
 def prepare(spec: dict[str, Any]) -> tuple[Workload, Module, cycle[tuple[Tensor, Tensor]]]:
     """The workload, its model with the given weights, and this rank's batches for ever."""
+    kernels.use(spec.get("kernels", "numpy"))
     workload = workload_of(spec)
     model = make_model(workload)
     weights = np.load(spec["weights"])

@@ -9,10 +9,10 @@ from types import ModuleType
 import pytest
 
 from benchmarks import exchange, installed, ratios, spans, table
-from benchmarks.chart import SECTION, Bar, bars
+from benchmarks.chart import Bar, bars
 from benchmarks.ratios import agree, block_steps, ratio
 from benchmarks.report import conclusion, for_document, for_terminal
-from benchmarks.rows import Row, cells, from_json, missed, sections, to_json
+from benchmarks.rows import STEP, Row, cells, from_json, missed, sections, to_json
 from benchmarks.table import as_markdown, as_text
 
 
@@ -106,13 +106,13 @@ def test_a_table_for_a_document_has_a_line_of_marks() -> None:
 
 
 def test_the_chart_shows_the_training_steps_that_have_a_rival() -> None:
-    step = {"section": SECTION, "unit": "ms", "ours": [1.0]}
+    step = {"section": STEP, "unit": "ms", "ours": [1.0]}
     rows = [
         Row(name="gpt-128, 2", theirs=[2.0], must=1.1, **step),
         Row(name="gpt-128, 1", must=1.1, **step),
         Row(section="all-reduce", name="1 KiB", unit="ms", ours=[1.0], theirs=[2.0], must=20),
     ]
-    assert bars(rows) == [Bar("gpt-128", 2, height=2.0, low=2.0, high=2.0, must=1.1)]
+    assert bars(rows) == [Bar("gpt-128", 2, False, height=2.0, low=2.0, high=2.0, must=1.1)]
 
 
 def test_a_report_has_a_table_per_section_and_says_what_was_missed() -> None:
