@@ -48,4 +48,36 @@ def gelu() -> Iterator[Case]:
         yield Case("gelu.forward", f"{what}, no slope", lambda x=x: [x, unwritten(*x.shape), None])
 
 
-CASES = [*gelu()]
+ROWS = {"many": (600, 40), "wide": (3, 1030), "one column": (5, 1), "few": (2, 3), "none": (0, 4)}
+
+
+def layer_norm() -> Iterator[Case]:
+    for what, (rows, length) in ROWS.items():
+        for parameters in ("weight and bias", "neither"):
+            yield layer_norm_forward(what, rows, length, parameters)
+            yield layer_norm_backward(what, rows, length, parameters)
+
+
+def layer_norm_forward(what: str, rows: int, length: int, parameters: str) -> Case:
+    def arguments() -> list[Any]:
+        x = numbers(rows, length) + 3
+        weight, bias = numbers(length, seed=1), numbers(length, seed=2)
+        own = [weight, bias] if parameters == "weight and bias" else [None, None]
+        places = unwritten(rows, length), unwritten(rows, 1), unwritten(rows, length)
+        return [x, *own, 1e-5, *places]
+
+    return Case("layer_norm.forward", f"{what}, {parameters}", arguments, 1e-5, 1e-5)
+
+
+def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> Case:
+    def arguments() -> list[Any]:
+        dy, normal, inverse_std = numbers(rows, length), numbers(rows, length), numbers(rows, 1)
+        has_weight = parameters != "neither"
+        weight = numbers(length, seed=1) if has_weight else None
+        dx = unwritten(rows, length) if has_weight else None
+        return [dy, normal, inverse_std, weight, dx, unwritten(length), unwritten(length)]
+
+    return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
+
+
+CASES = [*gelu(), *layer_norm()]

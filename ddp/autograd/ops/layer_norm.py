@@ -15,6 +15,7 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.blocks import aligned_empty, row_blocks, row_sums
 from ddp.autograd.ops.layout import column_sums
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.kernels import kernel
 
 
 def layer_norm(
@@ -26,9 +27,7 @@ def layer_norm(
     inverse_std = np.empty((len(rows), 1), rows.dtype)
     w = None if weight is None else weight.array.reshape(-1)
     b = None if bias is None else bias.array.reshape(-1)
-    for x_part, n, s, y_part in row_blocks(rows, normal, inverse_std, y):
-        normalise(x_part, eps, n, s)
-        affine(n, w, b, y_part)
+    forward(rows, w, b, eps, normal, inverse_std, y)
     output = wrap(y.reshape(input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeLayerNormBackward0.record(output, *inputs):
@@ -36,6 +35,44 @@ def layer_norm(
         node.shape = input.shape[-axes:]
         node.save(normal, inverse_std, weight)
     return output
+
+
+@kernel
+def forward(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    normal: Array,
+    inverse_std: Array,
+    y: Array,
+) -> None:
+    """y = n · w + b with n = (x - mean) / √(var + eps) for rows x (M, D); `inverse_std`: (M, 1)."""
+    for x_part, n, s, y_part in row_blocks(x, normal, inverse_std, y):
+        normalise(x_part, eps, n, s)
+        affine(n, weight, bias, y_part)
+
+
+@kernel
+def backward(
+    dy: Array,
+    normal: Array,
+    inverse_std: Array,
+    weight: Array | None,
+    dx: Array | None,
+    dw: Array,
+    db: Array,
+) -> None:
+    """dw = Σ dy · n and db = Σ dy over the rows (D,), and if wanted dx, as in the node below."""
+    dw.fill(0)
+    db.fill(0)
+    for g, n, s, dx_part in row_blocks(dy, normal, inverse_std, dy if dx is None else dx):
+        scratch = g * n
+        dw += column_sums(scratch)
+        db += column_sums(g)
+        if dx is not None:
+            affine(g, weight, None, dx_part)
+            input_gradient(dx_part, n, s, scratch)
 
 
 def dense_rows(x: Array, length: int) -> Array:
@@ -97,16 +134,10 @@ class NativeLayerNormBackward0(Node):
         normal, inverse_std, weight = self.saved
         rows = np.ascontiguousarray(dy).reshape(normal.shape)
         w = None if weight is None else weight.reshape(-1)
-        dx = aligned_empty(rows.shape, rows.dtype)
-        dw, db = np.zeros(rows.shape[1], rows.dtype), np.zeros(rows.shape[1], rows.dtype)
-        for g, n, s, dx_part in row_blocks(rows, normal, inverse_std, dx):
-            scratch = g * n
-            dw += column_sums(scratch)
-            db += column_sums(g)
-            if self.needs(0):
-                affine(g, w, None, dx_part)
-                input_gradient(dx_part, n, s, scratch)
-        gradients: list[Array | None] = [dx.reshape(dy.shape) if self.needs(0) else None]
+        dx = aligned_empty(rows.shape, rows.dtype) if self.needs(0) else None
+        dw, db = np.empty(rows.shape[1], rows.dtype), np.empty(rows.shape[1], rows.dtype)
+        backward(rows, normal, inverse_std, w, dx, dw, db)
+        gradients: list[Array | None] = [None if dx is None else dx.reshape(dy.shape)]
         if self.has_weight:
             gradients.append(dw.reshape(self.shape))
         if self.has_bias:

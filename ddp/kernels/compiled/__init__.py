@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddp.kernels.compiled import gelu
+from ddp.kernels.compiled import gelu, layer_norm
 
 KERNELS: dict[str, Callable[..., None]] = {
     "gelu.forward": gelu.forward,
+    "layer_norm.forward": layer_norm.forward,
+    "layer_norm.backward": layer_norm.backward,
 }
