@@ -213,6 +213,7 @@ REFUSALS = [
         "'model.loss' is 'crossentropy': expected one of cross_entropy, mse, bce_with_logits, "
         "or 'package.module:callable'",
     ),
+    ("train.kernels=c", "'train.kernels' is \"c\": expected one of numpy, numba"),
     ("seed=-1", "'seed' is -1: expected an integer >= 0"),
     ("seed=1979-05-27", "'seed' is 1979-05-27: expected a number, a string, a list or a table"),
     (

@@ -109,6 +109,8 @@ def _expectation(what: str, key: str) -> str:
     last = key.rsplit(".", 1)[-1]
     if what.startswith("Invalid value"):
         return f"expected one of {', '.join(_tags(key))}"
+    if what.startswith("Invalid enum value"):
+        return f"expected one of {', '.join(_choices(key))}"
     if "matching regex" in what:
         return f"expected {PATTERNS[last]}"
     what = re.sub(r", got `\w+`$", "", what).removeprefix("Expected ")
@@ -125,6 +127,14 @@ def _tags(key: str) -> list[str]:
     section = key.split(".")[0]
     union = next(f.type for f in msgspec.structs.fields(Config) if f.name == section)
     return [str(option.__struct_config__.tag) for option in get_args(union)]
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """The strings that the value of `key`, a `Literal`, can be."""
+    kind: Any = Config
+    for part in key.split("."):
+        kind = next(f.type for f in msgspec.structs.fields(kind) if f.name == part)
+    return get_args(kind)
 
 
 def _value_at(values: Any, key: str) -> Any:
