@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddp.autograd.ops.blas import piece_rows, product, product_of_columns, right_operand
+from ddp.autograd.ops.blas import (
+    SMALL,
+    piece_rows,
+    product,
+    product_of_columns,
+    product_of_large,
+    right_operand,
+)
+from ddp.autograd.tensor import Tensor
+from ddp.nn import functional as F
 
 
 def draw(seed: int, *shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -28,6 +37,33 @@ def test_a_product_of_columns_in_pieces_is_the_product(rows: int) -> None:
     out = np.empty((64, 147))
     product_of_columns(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "features"), [(300, 270), (500, 200), (7, 2700), (300, 2700)])
+@pytest.mark.parametrize("batch", [1, 5, 32, 33])
+def test_a_large_matrix_beside_few_rows_is_multiplied_as_any(
+    rows: int, features: int, batch: int
+) -> None:
+    w, x, dy = draw(1, rows, features), draw(2, batch, features), draw(3, batch, rows)
+    y, dw = np.empty((rows, batch)), np.empty((rows, features))
+    product_of_large(w, np.ascontiguousarray(x.T), y)
+    product_of_large(dy.T, x, dw)
+    np.testing.assert_allclose(y, w @ x.T, atol=1e-11)
+    np.testing.assert_allclose(dw, dy.T @ x, atol=1e-11)
+
+
+def test_a_wide_layer_takes_operands_in_any_order_of_memory() -> None:
+    w, x, b, dy = draw(1, 300, 270), draw(2, 16, 270), draw(3, 300), draw(4, 16, 300)
+    assert w.size * len(x) > SMALL
+    for weight in (w, np.asfortranarray(w)):
+        for input in (x, np.asfortranarray(x)):
+            layer = [Tensor(array.copy("K"), requires_grad=True) for array in (input, weight, b)]
+            y = F.linear(*layer)
+            y.backward(Tensor(np.asfortranarray(dy)))
+            np.testing.assert_allclose(y.detach().array, x @ w.T + b, atol=1e-11)
+            for leaf, expected in zip(layer, (dy @ w, dy.T @ x, dy.sum(0)), strict=True):
+                assert leaf.grad is not None
+                np.testing.assert_allclose(leaf.grad.array, expected, atol=1e-11)
 
 
 def test_large_operands_are_multiplied_as_they_are() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ddp.autograd.grad_mode import mode
 from ddp.autograd.node import FREED, NO_EDGE, Array, Edge, Gradients, Node, Saves
+from ddp.autograd.ops.blas import product_of_large
 from ddp.autograd.ops.layout import column_sums
 from ddp.autograd.ops.shape import TBackward0, t
 from ddp.autograd.tensor import Tensor, wrap
@@ -45,8 +46,10 @@ def addmm(bias: Tensor, input: Tensor, mat2: Tensor) -> Tensor:
 
 def _product(x: Array, w: Array, b: Array) -> Array:
     """x @ wᵀ + b, dense. Which operand comes first is a matter of the shapes only."""
-    if len(x) <= FEW_ROWS and w.size >= LARGE:
-        return np.add(np.matmul(w, x.T).T, b, order="C")
+    if w.size >= LARGE and len(x) <= FEW_ROWS:
+        y = np.empty((len(w), len(x)), np.result_type(w, x))
+        product_of_large(w, np.ascontiguousarray(x.T), y)
+        return np.add(y.T, b, order="C")
     y = x.dot(w.T)
     y += b
     return y
@@ -54,7 +57,7 @@ def _product(x: Array, w: Array, b: Array) -> Array:
 
 def _product_back(dy: Array, w: Array) -> Array:
     """dy @ w, dense, by the same rule."""
-    if len(dy) <= FEW_ROWS and w.size >= LARGE:
+    if w.size >= LARGE and len(dy) <= FEW_ROWS:
         return np.ascontiguousarray(np.matmul(w.T, dy.T).T)
     return _times(dy, w)
 
@@ -84,7 +87,7 @@ class AddmmBackward0(Node):
         dx = None if w is None else _product_back(dy, w)
         if x is None:
             return db, dx, None
-        dw = _times(dy.T, x, self.sink(2) if self.is_transposed else None)
+        dw = _weight_gradient(dy, x, self.sink(2) if self.is_transposed else None)
         return db, dx, dw if self.is_transposed else dw.T
 
     @property
@@ -111,11 +114,21 @@ class AddmmBackward0(Node):
         ]
 
 
-def _times(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a @ b, written to `out` if that is given and fits."""
-    shape = (a.shape[0], b.shape[1])
-    if out is not None and (out.shape != shape or out.dtype != a.dtype):
+def _weight_gradient(dy: Array, x: Array, out: Array | None) -> Array:
+    """dyᵀ @ x, written to `out` if that is given and fits."""
+    columns, rows = dy.shape[1], x.shape[1]
+    if out is not None and (out.shape != (columns, rows) or out.dtype != dy.dtype):
         out = None
-    if a.shape[0] * b.shape[1] <= SMALL:
+    if columns * rows < LARGE or len(x) > FEW_ROWS:
+        return _times(dy.T, x, out)
+    dw = np.empty((columns, rows), dy.dtype) if out is None else out
+    product_of_large(dy.T, np.ascontiguousarray(x), dw)
+    return dw
+
+
+def _times(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b, written to `out` if that is given."""
+    rows, columns = len(a), b.shape[1]
+    if rows * columns <= SMALL:
         return a.dot(b, out)
     return np.matmul(a, b, out=out)
