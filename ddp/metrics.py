@@ -10,7 +10,6 @@ The module adds no meaning: which fields a line has is decided by whoever writes
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -51,7 +50,8 @@ class MetricsLog:
     def write(self, record: Mapping[str, Any]) -> None:
         """Append a line; `record` has at least `step`."""
         assert "step" in record
-        self._file.write(json.dumps(_plain(record)).encode() + b"\n")
+        line = msgspec.json.format(msgspec.json.encode(record), indent=0)  # one line, with spaces
+        self._file.write(line + b"\n")
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -61,8 +61,7 @@ class MetricsLog:
 def write_summary(run_directory: Path, summary: Summary) -> Path:
     """Write `summary.json`, whole or not at all, and give back its path."""
     path = run_directory / SUMMARY
-    content = json.dumps(_plain(msgspec.to_builtins(summary)), indent=2) + "\n"
-    _replace_file(path, content.encode())
+    _replace_file(path, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     return path
 
 
@@ -84,19 +83,10 @@ def _lines_up_to(path: Path, step: int) -> list[bytes]:
 def _step(line: bytes) -> float:
     """The step of a line; infinite for a torn or foreign one, which is thus dropped."""
     try:
-        step = json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+        step = msgspec.json.decode(line)["step"]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return math.inf
     return step if line.endswith(b"\n") and isinstance(step, int) else math.inf
-
-
-def _plain(value: Any) -> Any:
-    """The value with null for every number that JSON cannot say."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _replace_file(path: Path, content: bytes) -> None:

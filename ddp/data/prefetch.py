@@ -31,6 +31,7 @@ class ReadAhead:
     def __init__(self, dataset: Dataset | BatchDataset) -> None:
         self._dataset = dataset
         self._reading: _Reading | None = None
+        self._took_long = True  # the last read, as far as is known: it may have waited
         self._worth_it = False  # the last read waited
         self._one_thread = False  # the data set can be read from the caller's thread only
 
@@ -40,9 +41,14 @@ class ReadAhead:
         if announced is not None and announced.batch is not None:
             self._worth_it = announced.waited_s > SLOW_S
             return announced.batch
-        batch, waited_s = _read(self._dataset, indices)
-        self._worth_it = waited_s > SLOW_S
         self._one_thread |= announced is not None
+        start_s = perf_counter()
+        if self._took_long:
+            batch, waited_s = _read(self._dataset, indices)
+            self._worth_it = waited_s > SLOW_S
+        else:  # asking for the time of a thread takes longer than reading a small batch
+            batch = fetch(self._dataset, indices)
+        self._took_long = perf_counter() - start_s > SLOW_S
         return batch
 
     @property
