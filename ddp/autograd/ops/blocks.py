@@ -1,13 +1,15 @@
 """Working on large arrays a piece at a time, so that several passes over a piece run in the cache.
 
 The second half of the speed is where an array begins: on the boundary of a cache line, an
-operation on two arrays takes half as long as anywhere else, and malloc promises 16 bytes only.
+operation on two arrays takes half as long as anywhere else, and malloc promises 16 bytes only. The
+third is in where they lie: see `unbuffered`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,21 @@ BLOCK = 1 << 15  # elements: four float32 arrays of it are 512 KiB, which an L2 
 CACHE_LINE = 64  # bytes
 
 LONG_ROW = 1024  # elements: up to here a plain sum in float32 is as good as NumPy's pairwise one
+
+
+LONG_RUN = 256  # elements: from here on a run of memory is worked on where it lies
+
+
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """Within it NumPy works on parts of arrays, and on rows that it repeats, where they lie.
+
+    By default it copies runs of less than 8192 elements together first, and back, which takes up
+    to three times as long as the work. That pays for short runs, and where dtypes are mixed, only.
+    """
+    with np.errstate():  # what ends with it
+        np.setbufsize(LONG_RUN)
+        yield
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
