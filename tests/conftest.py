@@ -20,6 +20,8 @@ os.environ.update(one_thread(os.environ))
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ddp import kernels
+
 # `dev` is what everybody runs; `ci` looks harder, with HYPOTHESIS_PROFILE=ci. Both try the same
 # examples every time, so that a change is accepted or not; `explore` goes where nobody was. No
 # deadline: on a machine shared with other jobs a slow example says nothing.
@@ -36,11 +38,24 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 PATIENCE_S = 2.0  # for a thread that is just ending
 
 
+OPTIONAL = {"oracle": ("torch", "PyTorch"), "numba": ("numba", "numba")}  # by marker
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "compute with these (see ddp.kernels); meant for comparisons with PyTorch"
+    parser.addoption("--kernels", choices=kernels.NAMES, default="numpy", help=told)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kernels.use(config.getoption("--kernels"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if importlib.util.find_spec("torch") is None:
-        for item in items:
-            if item.get_closest_marker("oracle"):
-                item.add_marker(pytest.mark.skip(reason="PyTorch is not installed"))
+    for marker, (module, name) in OPTIONAL.items():
+        if importlib.util.find_spec(module) is None:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{name} is not installed"))
 
 
 @pytest.fixture(autouse=True)

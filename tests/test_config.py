@@ -390,6 +390,7 @@ def changed(file: Path, *overrides: str, base: tuple[str, ...] = ()) -> list[str
         ("schedule.warmup_steps=3", "schedule.warmup_steps"),
         ("train.global_batch=64", "train.global_batch"),
         ("train.clip_norm=1.0", "train.clip_norm"),
+        ("train.kernels='numba'", "train.kernels"),
         ("train.shards=4", "train.shards"),
         ("data.args.part=1", "data.args.part"),
     ],

@@ -13,7 +13,13 @@ from ddp.config.schema import Config, require_shards
 DECIDING_TABLES = ("model", "data", "optimizer", "schedule")
 # The rest of what a step computes. `seed`: weights, order and dropout. `global_batch` and
 # `shards`: the shapes of the products and the order of every sum.
-DECIDING_KEYS = ("seed", "train.global_batch", "train.shards", "train.clip_norm")
+DECIDING_KEYS = (
+    "seed",
+    "train.global_batch",
+    "train.shards",
+    "train.clip_norm",
+    "train.kernels",
+)
 # The length of the run enters only through a schedule that bends towards its end.
 LENGTH_KEYS = ("train.epochs", "train.steps")
 
@@ -34,7 +40,7 @@ def resolve_shards(config: Config, workers: int, stored: int | None = None) -> C
 def differences(a: Config, b: Config) -> list[str]:
     """The keys, sorted, that decide bits and differ between `a` and `b`.
 
-    In: model, data, optimizer, schedule, seed, global batch, shards, clip norm: each changes a
+    In: model, data, optimizer, schedule, seed, global batch, shards, clip norm, kernels: each changes a
     step's result. `train.epochs`/`steps` are in only under a schedule that uses the total number
     of steps (cosine, linear); otherwise a longer run begins with the same steps, so extending
     it is allowed. An unset `train.shards` agrees with any: it takes the other's value.
