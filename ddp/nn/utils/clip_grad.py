@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 import numpy as np
 
 from ddp.autograd.node import Array
 from ddp.autograd.tensor import Tensor
 
+FLOAT32 = np.dtype(np.float32)
 BLOCK_ELEMENTS = 16_384
 FAINT = 1e-20  # a sum of squares below which float32 squares may have come out as 0
 
@@ -34,13 +35,9 @@ def clip_grad_norm_(
                 "`parameters` is an empty generator, no gradient clipping will occur.",
                 stacklevel=2,
             )
-    with_grad = _with_grad(parameters)
-    total_norm = get_total_norm(
-        [param.grad for param in with_grad if param.grad is not None],
-        norm_type,
-        error_if_nonfinite,
-    )
-    clip_grads_with_norm_(with_grad, max_norm, total_norm)
+    parameters = _listed(parameters)
+    total_norm = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(parameters, max_norm, total_norm)
     return total_norm
 
 
@@ -59,8 +56,7 @@ def get_total_norm(
     if not arrays:
         return Tensor(np.zeros((), np.float32))
     order = float(norm_type)
-    norms = np.array([_norm(array.reshape(-1), order) for array in arrays])
-    total = np.asarray(_norm(norms, order), arrays[0].dtype)
+    total = np.asarray(_norm_of_norms(arrays, order), arrays[0].dtype)
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
             f"The total norm of order {order} for gradients from `parameters` is non-finite, so "
@@ -78,12 +74,13 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients in place by min(1, max_norm / (total_norm + 1e-6))."""
     coefficient = np.minimum(max_norm / (total_norm.array + 1e-6), 1.0)
-    with np.errstate(invalid="ignore"):  # infinite gradients become NaN, as in PyTorch
-        for param in _with_grad(parameters):
-            assert param.grad is not None
-            if coefficient != 1.0:
-                param.grad.array *= coefficient
-            param.grad._version_cell[0] += 1
+    gradients = _gradients(parameters)
+    if coefficient != 1.0:
+        with np.errstate(invalid="ignore"):  # infinite gradients become NaN, as in PyTorch
+            for gradient in gradients:
+                gradient.array *= coefficient
+    for gradient in gradients:
+        gradient._version_cell[0] += 1
 
 
 def clip_grad_value_(
@@ -91,33 +88,44 @@ def clip_grad_value_(
 ) -> None:
     """Clamp every gradient in place to ±`clip_value`."""
     clip_value = float(clip_value)
-    for param in _with_grad(parameters):
-        assert param.grad is not None
-        gradient = param.grad.array
-        np.minimum(np.maximum(gradient, -clip_value, out=gradient), clip_value, out=gradient)
-        param.grad._version_cell[0] += 1
+    for gradient in _gradients(parameters):
+        values = gradient.array
+        np.minimum(np.maximum(values, -clip_value, out=values), clip_value, out=values)
+        gradient._version_cell[0] += 1
 
 
-def _norm(values: Array, order: float) -> float:
-    """The norm of a flat array, its parts summed in float64."""
-    if order == 2.0 and values.dtype == np.float32:
-        square = _sum_of_squares(values)
+def _norm_of_norms(arrays: Sequence[Array], order: float) -> float:
+    if order == 2.0 and all(array.dtype == FLOAT32 for array in arrays):
+        square = _sum_of_squares(arrays)
         if FAINT < square < math.inf:
             return math.sqrt(square)
-    return float(np.linalg.norm(values.astype(np.float64), order)) if values.size else 0.0
+    return _norm(np.array([_norm(array.reshape(-1), order) for array in arrays]), order)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _sum_of_squares(values: Array) -> float:
+def _sum_of_squares(arrays: Sequence[Array]) -> float:
     """By BLAS, in blocks so short that float32 loses nothing; infinite where a block overflows."""
-    blocks = range(0, values.size, BLOCK_ELEMENTS)
-    parts = [values[start : start + BLOCK_ELEMENTS] for start in blocks]
-    return math.fsum([float(part.dot(part)) for part in parts])
+    squares: list[float] = []
+    for array in arrays:
+        values = array.ravel(order="K")
+        whole = values.size // BLOCK_ELEMENTS * BLOCK_ELEMENTS
+        if whole:
+            blocks = values[:whole].reshape(-1, BLOCK_ELEMENTS)
+            squares += np.vecdot(blocks, blocks).tolist()
+        rest = values[whole:]
+        squares.append(float(rest.dot(rest)))
+    return math.fsum(squares)
+
+
+def _norm(values: Array, order: float) -> float:
+    """The norm of a flat array, summed in float64."""
+    return float(np.linalg.norm(values.astype(np.float64), order)) if values.size else 0.0
 
 
 def _listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
-def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    return [param for param in _listed(parameters) if param.grad is not None]
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    gradients = [param.grad for param in _listed(parameters)]
+    return [gradient for gradient in gradients if gradient is not None]
