@@ -77,8 +77,7 @@ def walk(
     underway.awaited = dependencies
     mode.enabled = (mode.watch or True) if create_graph else False
     try:
-        with np.errstate(all="ignore"):  # PyTorch computes inf and NaN silently
-            _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
+        _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
     finally:
         mode.enabled = recording
         underway.awaited, underway.arrived = outer
@@ -103,6 +102,7 @@ def _recorded(node: Node, dys: list[Gradient]) -> Gradients:
     return recorded_gradients(node, dys)
 
 
+@np.errstate(all="ignore")  # PyTorch computes inf and NaN silently
 def _run(
     root: Node,
     seeds: list[Gradient],
@@ -139,9 +139,12 @@ def _run(
                 if restricted:
                     continue  # not on the way to what is wanted
                 awaited = 1  # shown since the edges were counted, see `AddmmBackward0`
-            present = None
+            leaf = target if type(target) is AccumulateGrad else None
             waiting = arrived.get(target) if arrived else None
             if waiting is None:
+                if leaf is not None and simple and awaited == 1 and leaf._hooks is None:
+                    _give(leaf, gradient, node.gives_new_arrays)  # as nearly every leaf's
+                    continue
                 waiting = [gradient] if target._num_outputs == 1 else [None] * target._num_outputs
                 waiting[output_nr] = gradient
                 if awaited > 1:
@@ -156,12 +159,8 @@ def _run(
                     del arrived[target]
             if awaited > 1:
                 dependencies[target] = awaited - 1
-            elif type(target) is AccumulateGrad:
-                leaf = target.variable
-                if simple and target._hooks is None and not leaf._backward_hooks:
-                    _give(leaf, waiting[0], present is None and node.gives_new_arrays)
-                else:
-                    _serve_leaf(target, waiting, captured, leaves is None or target in leaves)
+            elif leaf is not None:
+                _serve_leaf(leaf, waiting, captured, leaves is None or target in leaves)
             elif following is None:
                 following, dys_of_following = target, waiting
             else:
@@ -221,13 +220,17 @@ def _apply_formula(
     return gradients
 
 
-def _give(leaf: Tensor, gradient: Array | None, is_new: bool) -> None:
-    """Give a leaf without hooks before it its gradient.
+def _give(node: AccumulateGrad, gradient: Array | None, is_new: bool) -> None:
+    """`_serve_leaf` for the only gradient of a leaf, in a walk that serves all.
 
     It is kept if it `is_new`, that is, nobody else has it, and lies as the leaf does.
     """
+    leaf = node.variable
     if gradient is None or not leaf._requires_grad:
         return
+    if leaf._backward_hooks:
+        gradient = call_tensor_hooks(leaf._backward_hooks, gradient)
+        is_new = False
     is_first = leaf._grad is None and leaf.grad_buffer is None
     if is_new and is_first and _can_hold(gradient, leaf.array):
         leaf._grad = wrap(gradient)

@@ -72,7 +72,9 @@ def tensor_backward(
     if is_plain and self._edge is not None and self.array.size == 1:
         root, _ = self._edge
         if root is not None and root._num_outputs == 1:
-            walk(root, [np.ones(self.array.shape, self.array.dtype)], bool(retain_graph))
+            seed = np.empty(self.array.shape, self.array.dtype)
+            seed.fill(1)  # half a microsecond less than `np.ones`
+            walk(root, [seed], bool(retain_graph))
             return
     backward((self,), (gradient,), retain_graph, create_graph, inputs)
 

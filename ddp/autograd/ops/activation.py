@@ -25,14 +25,17 @@ def relu(input: Tensor) -> Tensor:
 
 
 class ReluBackward0(Node):
-    """dx = dy where y > 0 or NaN, else 0. (By a product: 12 times as fast as `where`.)"""
+    """dx = dy where y > 0 or NaN, else 0.
+
+    By a product: 12 times as fast as `where`. The mask is converted before, in one piece.
+    """
 
     __slots__ = ()
     saves = Saves(result=RESULT)
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
-        return (dy * (y != 0),)
+        return ((y != ZERO).astype(dy.dtype) * dy,)
 
 
 def sigmoid(input: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         raise RuntimeError(
             f"shape '{list(target)}' is invalid for input of size {x.array.size}"
         ) from None
-    shared = array.size == 0 or np.may_share_memory(array, x.array)
+    shared = array.size == 0 or _is_view_of(array, x.array)
     if shared or x._lie_in_order(array):
         y = view_of(x, array)
         node: _Reshape | None = ViewBackward0.record(y, x)
@@ -54,6 +55,11 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     if node:
         node.shape = x.array.shape
     return y
+
+
+def _is_view_of(array: Array, of: Array) -> bool:
+    """Whether `array`, which NumPy made of the other, is a view of it or of what that one views."""
+    return array.base is of or (of.base is not None and array.base is of.base)
 
 
 def unsafe_view(x: Tensor, shape: Shape) -> Tensor:
@@ -107,7 +113,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if start == end:
         return x
     shape = x.array.shape
-    length = int(np.prod(shape[start : end + 1], dtype=np.int64))
+    length = math.prod(shape[start : end + 1])
     return reshape(x, (*shape[:start], length, *shape[end + 1 :]))
 
 

@@ -48,12 +48,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _fits(x: Array, w: Array, b: Array) -> bool:
     """Whether these are rows, a matrix and a bias of one dtype: as nearly always."""
     return (
-        x.ndim == 2
-        and w.ndim == 2
+        x.ndim == w.ndim == 2
+        and b.ndim == 1
+        and len(b) == len(w)
         and x.shape[1] == w.shape[1]
-        and b.shape == w.shape[:1]
-        and x.dtype is w.dtype
-        and x.dtype is b.dtype
+        and x.dtype is w.dtype is b.dtype
     )
 
 
