@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.blocks import aligned_empty, unbuffered
 from ddp.autograd.ops.layout import as_rows, column_sums, from_rows
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -87,6 +88,7 @@ class NativeBatchNormBackward0(Node):
         return gradients[: len(self.edges)]
 
 
+@unbuffered()
 def moments(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of the columns of (M, C)."""
     wide, repeats, scratch = side_by_side(x)
@@ -118,17 +120,19 @@ def put_together(
     return mean.astype(dtype), variance.astype(dtype)
 
 
+@unbuffered()
 def scaled(x: Array, scale: Array, offset: Array) -> Array:
     """x * scale + offset of (M, C)."""
     wide, repeats, _ = side_by_side(x)
     scale, offset = repeated(scale, repeats), repeated(offset, repeats)
-    y = np.empty_like(wide)
+    y = aligned_empty(wide.shape, wide.dtype)
     for rows in blocks(wide):
         block = np.multiply(wide[rows], scale, out=y[rows])
         block += offset
     return y.reshape(x.shape)
 
 
+@unbuffered()
 def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     """The sums of the columns of dy and of dy * (x - mean), all (M, C)."""
     wide, repeats, scratch = side_by_side(x)
@@ -142,12 +146,13 @@ def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     return sums.astype(dy.dtype), dots.astype(dy.dtype)
 
 
+@unbuffered()
 def combination(dy: Array, x: Array, mean: Array, a: Array, b: Array, c: Array) -> Array:
     """dy * a + (x - mean) * b + c of (M, C)."""
     wide, repeats, scratch = side_by_side(x)
     wide_dy, mean = dy.reshape(wide.shape), repeated(mean, repeats)
     a, b, c = repeated(a, repeats), repeated(b, repeats), repeated(c, repeats)
-    dx = np.empty_like(wide)
+    dx = aligned_empty(wide.shape, wide.dtype)
     for rows in blocks(wide):
         block = np.multiply(wide_dy[rows], a, out=dx[rows])
         centred = np.subtract(wide[rows], mean, out=scratch[: len(block)])
@@ -164,7 +169,7 @@ def side_by_side(x: Array) -> tuple[Array, int, Array]:
     while count % (2 * repeats) == 0 and 2 * repeats * channels <= WIDTH:
         repeats *= 2
     wide = x.reshape(count // repeats, repeats * channels)
-    return wide, repeats, np.empty((min(len(wide), block_rows(wide)), wide.shape[1]), x.dtype)
+    return wide, repeats, aligned_empty((min(len(wide), block_rows(wide)), wide.shape[1]), x.dtype)
 
 
 def blocks(wide: Array) -> Iterator[slice]:
