@@ -22,7 +22,7 @@ from launcher.threads import THREAD_VARIABLES
 
 PACKAGES = (
     *("ddp", "numpy", "pyzmq", "msgpack", "msgspec", "safetensors", "threadpoolctl"),
-    *("mpi4py", "mpich", "openmpi"),
+    *("mpi4py", "mpich", "openmpi", "numba"),
 )
 MPI_LIMIT_S = 20.0
 PROBE_BYTES = 1 << 16

@@ -32,7 +32,7 @@ def kernel(reference: Callable[P, None]) -> Callable[P, None]:
 
     Its first argument is an array, whose dtype is that of all that count. All arrays are dense.
     """
-    name = f"{reference.__module__.rpartition('.')[2]}.{reference.__name__}"
+    name = name_of(reference)
 
     @functools.wraps(reference)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -60,8 +60,8 @@ def use(name: str) -> None:
     if name == "numba":
         if not is_available():
             raise ConfigError(
-                "the kernels of numba were asked for, and numba is not installed: "
-                "pip install 'ddp[numba]', or set train.kernels to 'numpy'"
+                "'train.kernels' is \"numba\", and numba is not installed here: "
+                "`pip install numba`, or have NumPy's kernels"
             )
         from ddp.kernels.compiled import KERNELS
 
@@ -82,9 +82,19 @@ def in_use() -> str:
     return description()
 
 
+def is_compiled(kernel: Callable[..., None]) -> bool:
+    """Whether something compiled stands in for this kernel, for float32 arrays."""
+    return name_of(kernel) in _compiled
+
+
+def name_of(function: Callable[..., None]) -> str:
+    """Such as "gelu.forward"."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+
 def references() -> dict[str, Callable[..., None]]:
     """The NumPy kernels by name, of the modules imported so far: "gelu.forward"."""
     return dict(_references)
 
 
-__all__ = ["NAMES", "in_use", "is_available", "kernel", "references", "use"]
+__all__ = ["NAMES", "in_use", "is_available", "is_compiled", "kernel", "references", "use"]
