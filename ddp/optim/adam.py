@@ -7,11 +7,52 @@ from typing import Any
 
 import numpy as np
 
+from ddp.kernels import kernel
 from ddp.optim.checks import check_at_least_zero, check_betas, check_hints, check_tensors
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Values, Work
+from ddp.optim.elementwise import ElementwiseOptimizer, Names, Values, Work
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
-from ddp.optim.updates import add_square, move_towards
+from ddp.optim.updates import add_square, move_towards, wanted
+
+AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
+@kernel
+def move(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    largest: Array | None,
+    work: Work,
+    factor: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    correction: float,
+    eps: float,
+) -> None:
+    """m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g²
+
+    p -= rate * m / (sqrt(v) / correction + eps), with `rate` lr / (1 - beta1^step) and
+    `correction` sqrt(1 - beta2^step); `step` counts from 1. With amsgrad v is there the `largest`
+    (uncorrected) one so far.
+    """
+    g = wanted(p, g, work, factor, weight_decay, decoupled, maximize)
+    t = work[-1]
+    move_towards(m, g, 1 - beta1, t)
+    add_square(v, g, beta2, t)
+    if largest is not None:
+        v = np.maximum(largest, v, out=largest)
+    np.sqrt(v, out=t)
+    t /= correction
+    t += eps
+    np.divide(m, t, out=t)
+    t *= rate
+    p -= t
 
 
 class Adam(ElementwiseOptimizer):
@@ -21,6 +62,8 @@ class Adam(ElementwiseOptimizer):
     `max_exp_avg_sq`. `foreach` and `fused` are PyTorch's hints for speed; they are accepted and
     change nothing here.
     """
+
+    _kernel = staticmethod(move)
 
     def __init__(
         self,
@@ -62,27 +105,22 @@ class Adam(ElementwiseOptimizer):
     def _kept(self, group: ParamGroup) -> Names:
         return AVERAGES if group["amsgrad"] else AVERAGES[:2]
 
-    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
-        """m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g²
-
-        p -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
-        `step` counts from 1. With amsgrad v is the largest (uncorrected) v so far.
-        """
+    def _arguments(self, names: Names, work: Work | None, now: Values) -> tuple[Any, ...]:
         (beta1, beta2), step = now["betas"], now["step"]
-        m, v, t = kept["exp_avg"], kept["exp_avg_sq"], work[0]
-        move_towards(m, g, 1 - beta1, t)
-        add_square(v, g, beta2, t)
-        if len(kept) == len(AVERAGES):
-            v = np.maximum(kept["max_exp_avg_sq"], v, out=kept["max_exp_avg_sq"])
-        np.sqrt(v, out=t)
-        t /= (1 - beta2**step) ** 0.5
-        t += now["eps"]
-        np.divide(m, t, out=t)
-        t *= now["lr"] / (1 - beta1**step)
-        p -= t
-
-
-AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        decoupled = now["decoupled_weight_decay"]
+        return (
+            *(() if len(names) == len(AVERAGES) else (None,)),
+            work,
+            self.gradient_factor,
+            now["lr"] * now["weight_decay"] if decoupled else now["weight_decay"],
+            decoupled,
+            now["maximize"],
+            now["lr"] / (1 - beta1**step),
+            beta1,
+            beta2,
+            (1 - beta2**step) ** 0.5,
+            now["eps"],
+        )
 
 
 class AdamW(Adam):

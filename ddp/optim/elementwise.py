@@ -8,20 +8,21 @@ result depends on where a parameter is cut, or on what it is put together with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
+from ddp.kernels import is_compiled
 from ddp.optim.optimizer import Optimizer, ParamGroup
 from ddp.optim.pieces import PIECE_ELEMENTS, Array, Together, pieces
-from ddp.optim.updates import decayed
+from ddp.optim.updates import wanted
 
 State = dict[str, Any]
 Numbers = dict[str, float]
 Kept = dict[str, Array]
-Work = tuple[Array, Array]
+Work = Sequence[Array]
 Values = dict[str, Any]
 Names = tuple[str, ...]
 
@@ -39,6 +40,9 @@ class ElementwiseOptimizer(Optimizer):
     """
 
     gradient_factor: float = 1.0
+
+    # Where a subclass has its formula in a kernel: the arrays of a piece, then `_arguments`.
+    _kernel: Callable[..., None] | None = None
 
     def _kept(self, group: ParamGroup) -> Names:
         """The names of the state arrays that have the parameter's shape."""
@@ -69,8 +73,17 @@ class ElementwiseOptimizer(Optimizer):
         """
         raise NotImplementedError
 
+    def _arguments(self, names: Names, work: Work | None, now: Values) -> tuple[Any, ...]:
+        """What the kernel is called with after parameter, gradient, and what is kept under `names`.
+
+        Compiled it needs no `work`.
+        """
+        raise NotImplementedError
+
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
+        if self._kernel is not None and is_compiled(self._kernel):
+            params = self._move_whole(self._kernel, params, names, group)
         small = Together(self._scratch) if len(params) >= MANY else None
         shared, now = None, group
         for param in params:
@@ -94,6 +107,36 @@ class ElementwiseOptimizer(Optimizer):
         if small is not None:
             self._move_together(small, names, now)
 
+    def _move_whole(
+        self,
+        kernel: Callable[..., None],
+        params: Sequence[Tensor],
+        names: Names,
+        group: ParamGroup,
+    ) -> list[Tensor]:
+        """Move parameters by the compiled kernel, in one pass each; return those not in float32.
+
+        One that is not dense is copied, and copied back.
+        """
+        left, shared = [], None
+        for param in params:
+            if param.array.dtype.char != "f":
+                left.append(param)
+                continue
+            state = self.state[param] if names else {}
+            numbers = self._begin(param, state, group)
+            if numbers != shared:
+                shared, arguments = numbers, self._arguments(names, None, group | numbers)
+            arrays = [param.array, param._grad.array]  # type: ignore[union-attr]  # all have one
+            for name in names:
+                arrays.append(state[name].array)
+            dense = [np.ascontiguousarray(array) for array in arrays]
+            kernel(*dense, *arguments)
+            for number, array in enumerate(dense):
+                if number != 1 and array is not arrays[number]:
+                    arrays[number][...] = array.reshape(arrays[number].shape)
+        return left
+
     def _move_together(self, small: Together, names: Names, now: Values) -> Together:
         """Move small parameters as one, unless one must see what is done to another."""
         if len(small.members) > 1 and small.are_apart():
@@ -110,22 +153,17 @@ class ElementwiseOptimizer(Optimizer):
 
     def _move_piece(self, arrays: Sequence[Array], names: Names, now: Values) -> None:
         """Move one piece; `arrays` are parameter, gradient, and what is kept under `names`."""
+        work = self._scratch.like(arrays[0])
+        if self._kernel is not None:
+            self._kernel(*arrays, *self._arguments(names, work, now))
+            return
         p, g, *kept = arrays
-        r, s, t, u = self._scratch.like(p)
-        if self.gradient_factor != 1.0:
-            g = np.multiply(g, g.dtype.type(self.gradient_factor), out=r)
-        if now.get("weight_decay") or now["maximize"]:
-            g = self._decay(p, g, s, now)
-        self._move(p, g, dict(zip(names, kept, strict=True)), (t, u), now)
-
-    @staticmethod
-    def _decay(p: Array, g: Array, s: Array, now: Values) -> Array:
-        """The gradient with weight decay; decoupled, the parameter itself shrinks instead."""
         weight_decay = now.get("weight_decay", 0.0)
-        if weight_decay != 0 and now.get("decoupled_weight_decay", False):
-            p *= 1 - now["lr"] * weight_decay
-            weight_decay = 0.0
-        return decayed(p, g, s, weight_decay=weight_decay, maximize=now["maximize"])
+        decoupled = now.get("decoupled_weight_decay", False)
+        if decoupled:
+            weight_decay *= now["lr"]
+        g = wanted(p, g, work, self.gradient_factor, weight_decay, decoupled, now["maximize"])
+        self._move(p, g, dict(zip(names, kept, strict=True)), work[2:], now)
 
 
 def zero_dimensional(value: float) -> Tensor:

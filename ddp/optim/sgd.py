@@ -8,10 +8,45 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
+from ddp.kernels import kernel
 from ddp.optim.checks import check_at_least_zero, check_hints
-from ddp.optim.elementwise import ElementwiseOptimizer, Kept, Names, Numbers, State, Values, Work
+from ddp.optim.elementwise import ElementwiseOptimizer, Names, Numbers, State, Values, Work
 from ddp.optim.optimizer import ParamGroup
 from ddp.optim.pieces import Array
+from ddp.optim.updates import wanted
+
+
+@kernel
+def move(
+    p: Array,
+    g: Array,
+    b: Array | None,
+    work: Work,
+    factor: float,
+    weight_decay: float,
+    maximize: bool,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    is_first: bool,
+) -> None:
+    """b = momentum * b + (1 - dampening) * g;  p -= lr * b
+
+    On the first step b = g, undamped, as in PyTorch. Nesterov: p -= lr * (g + momentum * b).
+    """
+    d = g = wanted(p, g, work, factor, weight_decay, False, maximize)
+    t = work[-1]
+    if b is not None:
+        d = b
+        if is_first:
+            np.copyto(b, g)
+        else:
+            b *= momentum
+            b += g if dampening == 0 else np.multiply(g, 1 - dampening, out=t)
+        if nesterov:
+            d = np.add(g, np.multiply(b, momentum, out=t), out=t)
+    p -= np.multiply(d, lr, out=t)
 
 
 class SGD(ElementwiseOptimizer):
@@ -20,6 +55,8 @@ class SGD(ElementwiseOptimizer):
     State: `momentum_buffer`, when momentum is not 0. `foreach` and `fused` are PyTorch's hints
     for speed; they are accepted and change nothing here.
     """
+
+    _kernel = staticmethod(move)
 
     def __init__(
         self,
@@ -64,20 +101,16 @@ class SGD(ElementwiseOptimizer):
             state["momentum_buffer"] = Tensor(np.empty_like(param.array))
         return {"is_first": is_first}
 
-    def _move(self, p: Array, g: Array, kept: Kept, work: Work, now: Values) -> None:
-        """b = momentum * b + (1 - dampening) * g;  p -= lr * b
-
-        On the first step b = g, undamped, as in PyTorch. Nesterov: p -= lr * (g + momentum * b).
-        """
-        t, _ = work
-        d = g
-        if kept:
-            d = b = kept["momentum_buffer"]
-            if now["is_first"]:
-                np.copyto(b, g)
-            else:
-                b *= now["momentum"]
-                b += g if now["dampening"] == 0 else np.multiply(g, 1 - now["dampening"], out=t)
-            if now["nesterov"]:
-                d = np.add(g, np.multiply(b, now["momentum"], out=t), out=t)
-        p -= np.multiply(d, now["lr"], out=t)
+    def _arguments(self, names: Names, work: Work | None, now: Values) -> tuple[Any, ...]:
+        return (
+            *(() if names else (None,)),
+            work,
+            self.gradient_factor,
+            now["weight_decay"],
+            now["maximize"],
+            now["lr"],
+            now["momentum"],
+            now["dampening"],
+            now["nesterov"],
+            now.get("is_first", False),
+        )

@@ -8,11 +8,36 @@ single-tensor implementations, `p` the parameter and `g` its gradient, which is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def wanted(
+    p: Array,
+    g: Array,
+    work: Sequence[Array],
+    factor: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
+) -> Array:
+    """The gradient an update goes by: times `factor`, negated by `maximize`, with weight decay.
+
+    Decoupled, the decay is no part of it: the parameter is multiplied with 1 - `weight_decay`.
+    """
+    r, s, *_ = work
+    if factor != 1.0:
+        g = np.multiply(g, g.dtype.type(factor), out=r)
+    if weight_decay != 0 and decoupled:
+        p *= 1 - weight_decay
+        weight_decay = 0.0
+    if weight_decay != 0 or maximize:
+        g = decayed(p, g, s, weight_decay=weight_decay, maximize=maximize)
+    return g
 
 
 def decayed(p: Array, g: Array, s: Array, *, weight_decay: float, maximize: bool) -> Array:

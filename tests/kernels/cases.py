@@ -48,6 +48,61 @@ def gelu() -> Iterator[Case]:
         yield Case("gelu.forward", f"{what}, no slope", lambda x=x: [x, unwritten(*x.shape), None])
 
 
+SIZES = {"many": (70_001,), "matrix": (33, 70), "few": (3,), "none": (0,)}
+
+
+def optimizers() -> Iterator[Case]:
+    """Their bits are the reference's: what is element by element need not differ."""
+    for what, shape in SIZES.items():
+        for plain in (True, False):
+            for kernel, kept, numbers_of in (
+                ("sgd.move", 1, sgd_numbers),
+                ("adam.move", 3, adam_numbers),
+            ):
+                yield update(kernel, what, shape, kept, plain, numbers_of(plain))
+    yield update("sgd.move", "first step", (100,), 1, False, [*sgd_numbers(False)[:-1], True])
+    yield update(
+        "sgd.move", "no momentum", (100,), 0, True, [1.0, 0, False, 0.1, 0, 0, False, False]
+    )
+    coupled = [1.0, 0.1, False, False, 0.01, 0.4, 0.9, 0.7, 1e-8]
+    yield update("adam.move", "weight decay, beta1 0.4", (100,), 2, True, coupled)
+
+
+def sgd_numbers(plain: bool) -> list[Any]:
+    return (
+        [1.0, 0, False, 0.1, 0.9, 0, False, False]
+        if plain
+        else [0.7, 0.01, True, 0.1, 0.9, 0.3, True, False]
+    )
+
+
+def adam_numbers(plain: bool) -> list[Any]:
+    return (
+        [1.0, 0, False, False, 0.01, 0.9, 0.99, 0.7, 1e-8]
+        if plain
+        else [0.7, 0.01, True, True, 0.01, 0.9, 0.99, 0.7, 1e-8]
+    )
+
+
+def update(
+    kernel: str, what: str, shape: tuple[int, ...], kept: int, plain: bool, rest: list[Any]
+) -> Case:
+    most = {"sgd.move": 1, "adam.move": 3}[kernel]
+    kept = min(kept, 2) if plain else kept
+
+    def arguments() -> list[Any]:
+        arrays: list[Any] = [numbers(*shape, seed=seed) for seed in range(2 + kept)]
+        if kept > 1:
+            arrays[3] **= 2
+        if shape[0] > 70:
+            for number, array in enumerate(arrays):
+                array.reshape(-1)[9 * number : 9 * number + 8] = SPECIAL
+        work = tuple(unwritten(*shape) for _ in range(4))
+        return [*arrays, *[None] * (most - kept), work, *rest]
+
+    return Case(kernel, f"{what}, {'plain' if plain else 'everything'}", arguments, 0, 0)
+
+
 ROWS = {"many": (600, 40), "wide": (3, 1030), "one column": (5, 1), "few": (2, 3), "none": (0, 4)}
 
 
@@ -80,4 +135,4 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
-CASES = [*gelu(), *layer_norm()]
+CASES = [*gelu(), *optimizers(), *layer_norm()]

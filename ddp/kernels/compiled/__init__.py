@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddp.kernels.compiled import gelu, layer_norm
+from ddp.kernels.compiled import adam, gelu, layer_norm, sgd
 
 KERNELS: dict[str, Callable[..., None]] = {
+    "adam.move": adam.move,
     "gelu.forward": gelu.forward,
+    "sgd.move": sgd.move,
     "layer_norm.forward": layer_norm.forward,
     "layer_norm.backward": layer_norm.backward,
 }

@@ -23,6 +23,9 @@ if config.CPU_FEATURES is None and not config.CPU_NAME:
 # A kernel: GIL released, division by zero as NumPy has it, the machine code kept on disk.
 compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=RELAXED)
 
+# The same without the freedom: the bits of the reference, and nothing that depends on cuts.
+exact: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+
 # A function of numbers that kernels share.
 inlined: Any = numba.njit(inline="always", error_model="numpy", fastmath=RELAXED)
 
