@@ -164,3 +164,16 @@ def test_layers_print_as_pytorchs() -> None:
     assert repr(nn.LeakyReLU(0.2, inplace=True)) == "LeakyReLU(negative_slope=0.2, inplace=True)"
     assert repr(nn.ReLU6()) == "ReLU6()"
     assert repr(nn.PReLU(3)) == "PReLU(num_parameters=3)"
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1)])
+def test_the_gradient_of_relu_is_the_same_in_large_arrays(axes: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    memory = generator.standard_normal((4, 200, 101), np.float32)
+    memory[0, 0, :2] = np.nan, -0.0
+    x = Tensor(memory.transpose(axes)).requires_grad_()
+    weights = generator.standard_normal(x.shape, np.float32)
+    F.relu(x).backward(Tensor(weights))
+    expected = np.where(x.array <= 0, 0, weights)
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.array, expected)

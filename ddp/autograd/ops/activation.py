@@ -6,6 +6,7 @@ import numpy as np
 
 from ddp.autograd.dtypes import to_floating
 from ddp.autograd.node import RESULT, Array, Gradients, Node, Saves
+from ddp.autograd.ops.blocks import BLOCK, aligned_like, blocks, lie_alike
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -27,7 +28,8 @@ def relu(input: Tensor) -> Tensor:
 class ReluBackward0(Node):
     """dx = dy where y > 0 or NaN, else 0.
 
-    By a product: 12 times as fast as `where`. The mask is converted before, in one piece.
+    By a product: 12 times as fast as `where`. The mask is converted before, in one piece, or in
+    pieces that stay in the cache.
     """
 
     __slots__ = ()
@@ -35,7 +37,18 @@ class ReluBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         (y,) = self.saved
+        if y.size > BLOCK and lie_alike(y, dy):
+            return (_where_not_zero(y, dy),)
         return ((y != ZERO).astype(dy.dtype) * dy,)
+
+
+def _where_not_zero(y: Array, dy: Array) -> Array:
+    """dy where y is not 0, else 0, of dense arrays whose memory has one order."""
+    dx = aligned_like(dy)
+    for share, gradient, output in blocks(dx, dy, y):
+        share[...] = output != 0
+        share *= gradient
+    return dx
 
 
 def sigmoid(input: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ CACHE_LINE = 64  # bytes
 
 LONG_ROW = 1024  # elements: up to here a plain sum in float32 is as good as NumPy's pairwise one
 
-
 LONG_RUN = 256  # elements: from here on a run of memory is worked on where it lies
 
 
@@ -45,9 +44,19 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return np.ndarray(shape, dtype, memory, start)
 
 
+def aligned_like(x: Array) -> Array:
+    """The same for the shape, dtype and order of a dense array's memory."""
+    return np.ndarray(x.shape, x.dtype, aligned_empty((x.size,), x.dtype), 0, x.strides)
+
+
+def lie_alike(x: Array, y: Array) -> bool:
+    """Whether `x`, which is dense, and `y` are plain arrays whose memory has one order."""
+    return type(x) is type(y) is np.ndarray and x.strides == y.strides
+
+
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Dense arrays of one size, BLOCK elements of each at a time."""
-    flat = [array.reshape(-1) for array in arrays]
+    """Dense arrays of one size and order of memory, BLOCK elements of each at a time."""
+    flat = [array.ravel("K") for array in arrays]
     for start in range(0, flat[0].size, BLOCK):
         yield tuple([array[start : start + BLOCK] for array in flat])
 
