@@ -57,3 +57,13 @@ def test_a_kernel_agrees_with_its_reference(
     for one, other in zip(ours, expected, strict=True):
         if isinstance(one, np.ndarray):
             np.testing.assert_allclose(one, other, rtol=case.rtol, atol=case.atol)
+
+
+def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None:
+    from ddp.kernels.compiled.target import compiled
+
+    space: dict[str, Any] = {}
+    exec("def double(x):\n    for i in range(x.size):\n        x[i] *= 2", space)  # in no file
+    numbers = np.ones(3, np.float32)
+    compiled(space["double"])(numbers)
+    assert numbers.tolist() == [2, 2, 2]

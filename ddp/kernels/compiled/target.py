@@ -6,6 +6,7 @@ zeros are what NumPy makes of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -20,14 +21,33 @@ if config.CPU_FEATURES is None and not config.CPU_NAME:
     features = llvm.get_host_cpu_features().flatten()
     config.CPU_FEATURES = f"{features},-prefer-256-bit"
 
-# A kernel: GIL released, division by zero as NumPy has it, the machine code kept on disk.
-compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=RELAXED)
+COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}  # x / 0 is what NumPy makes of it
 
-# The same without the freedom: the bits of the reference, and nothing that depends on cuts.
-exact: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-# A function of numbers that kernels share.
-inlined: Any = numba.njit(inline="always", error_model="numpy", fastmath=RELAXED)
+def compiled(function: Callable[..., None]) -> Any:
+    """A kernel."""
+    return kept(function, fastmath=RELAXED)
+
+
+def exact(function: Callable[..., None]) -> Any:
+    """A kernel without that freedom: the bits of the reference, wherever an array is cut."""
+    return kept(function)
+
+
+def kept(function: Callable[..., None], **options: Any) -> Any:
+    """Compiled when first called; the machine code is kept on disk where there is a place for it.
+
+    That is beside the source, else in the user's cache, or where NUMBA_CACHE_DIR says.
+    """
+    try:
+        return numba.njit(function, cache=True, **COMMON, **options)
+    except RuntimeError:  # nowhere to write to: each process compiles anew
+        return numba.njit(function, **COMMON, **options)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A function of numbers that kernels share."""
+    return numba.njit(function, inline="always", error_model="numpy", fastmath=RELAXED)
 
 
 def description() -> str:
