@@ -13,7 +13,7 @@ import numpy as np
 
 from ddp.autograd.engine import Captured, GraphRoot, walk
 from ddp.autograd.hook_calls import Gradient
-from ddp.autograd.node import Node, accumulator, edge
+from ddp.autograd.node import Array, Node, accumulator, edge
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -68,12 +68,10 @@ def tensor_backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """`Tensor.backward`: see `backward`."""
-    is_plain = gradient is None and inputs is None and not create_graph and self._base is None
-    if is_plain and self._edge is not None and self.array.size == 1:
+    if inputs is None and not create_graph and self._base is None and self._edge is not None:
         root, _ = self._edge
-        if root is not None and root._num_outputs == 1:
-            seed = np.empty(self.array.shape, self.array.dtype)
-            seed.fill(1)  # half a microsecond less than `np.ones`
+        seed = _plain_seed(self.array, gradient)
+        if root is not None and root._num_outputs == 1 and seed is not None:
             walk(root, [seed], bool(retain_graph))
             return
     backward((self,), (gradient,), retain_graph, create_graph, inputs)
@@ -153,6 +151,18 @@ def _graph_root(
     else:
         seeds = [seed.array if isinstance(seed, Tensor) else seed for seed in seeds]
     return GraphRoot(tuple([edge(root) for root in roots])), seeds
+
+
+def _plain_seed(root: Array, gradient: Tensor | None) -> Array | None:
+    """The starting gradient where there is nothing to check or convert; None elsewhere."""
+    if gradient is None and root.size == 1:
+        seed = np.empty(root.shape, root.dtype)
+        seed.fill(1)  # half a microsecond less than `np.ones`
+        return seed
+    if isinstance(gradient, Tensor):
+        array = gradient.array
+        return array if array.shape == root.shape and array.dtype == root.dtype else None
+    return None
 
 
 def _seed(index: int, root: Tensor, gradient: Tensor | None) -> Any:
