@@ -103,6 +103,29 @@ def update(
     return Case(kernel, f"{what}, {'plain' if plain else 'everything'}", arguments, 0, 0)
 
 
+PIXELS = {"many": (2048, 64), "odd": (333, 6), "wide": (40, 700), "one": (1, 3), "few": (2, 5)}
+
+
+def batch_norm() -> Iterator[Case]:
+    for what, (count, channels) in PIXELS.items():
+        x, dy = numbers(count, channels) + 3, numbers(count, channels, seed=1)
+        a, b, c, d = (numbers(channels, seed=seed) for seed in range(4))
+
+        def into(*shape: int, given: list[Any]) -> Callable[[], list[Any]]:
+            return lambda: [
+                *given,
+                *[unwritten(*shape) for _ in range(2 if len(shape) == 1 else 1)],
+            ]
+
+        for name, shape, given in (
+            ("moments", (channels,), [x]),
+            ("scaled", (count, channels), [x, a, b]),
+            ("gradient_sums", (channels,), [dy, x, a]),
+            ("combination", (count, channels), [dy, x, a, b, c, d]),
+        ):
+            yield Case(f"norm.{name}", what, into(*shape, given=given), 1e-5, 1e-4)
+
+
 ROWS = {"many": (600, 40), "wide": (3, 1030), "one column": (5, 1), "few": (2, 3), "none": (0, 4)}
 
 
@@ -135,4 +158,4 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
-CASES = [*gelu(), *optimizers(), *layer_norm()]
+CASES = [*gelu(), *optimizers(), *batch_norm(), *layer_norm()]

@@ -13,7 +13,6 @@ mean is large.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.blocks import aligned_empty, unbuffered
 from ddp.autograd.ops.layout import as_rows, column_sums, from_rows
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.kernels import kernel
 
 BLOCK = 1 << 16  # elements of a block: it and one of scratch are half a megabyte in float32
 WIDTH = 1 << 10  # elements up to which pixels are put side by side: NumPy likes long rows
@@ -39,11 +39,14 @@ def batch_norm(
     are (C,) or None.
     """
     x = as_rows(input.array)
-    mean, variance = moments(x) if statistics is None else statistics
+    mean, variance = np.empty((2, x.shape[1]), x.dtype) if statistics is None else statistics
+    if statistics is None:
+        moments(x, mean, variance)
     inverse_std = 1.0 / np.sqrt(variance + eps)
     scale = inverse_std if weight is None else inverse_std * weight.array
     offset = -mean * scale if bias is None else bias.array - mean * scale
-    y = scaled(x, scale, offset)
+    y = aligned_empty(x.shape, x.dtype)
+    scaled(x, scale, offset, y)
     output = wrap(from_rows(y, input.shape))
     inputs = [tensor for tensor in (input, weight, bias) if tensor is not None]
     if node := NativeBatchNormBackward0.record(output, *inputs):
@@ -75,12 +78,14 @@ class NativeBatchNormBackward0(Node):
             db = column_sums(rows)
         else:
             x = as_rows(input)
-            db, dots = gradient_sums(rows, x, mean)
+            db, dots = np.empty((2, x.shape[1]), x.dtype)
+            gradient_sums(rows, x, mean, db, dots)
             dw = dots * inverse_std
         if self.needs(0):
             if self.uses_batch:
                 slope = -scale * inverse_std * dw / len(rows)
-                dx = combination(rows, x, mean, scale, slope, -scale * db / len(rows))
+                dx = aligned_empty(rows.shape, rows.dtype)
+                combination(rows, x, mean, scale, slope, -scale * db / len(rows), dx)
             else:
                 dx = rows * scale
             dx = from_rows(dx, dy.shape)
@@ -88,78 +93,80 @@ class NativeBatchNormBackward0(Node):
         return gradients[: len(self.edges)]
 
 
+@kernel
 @unbuffered()
-def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of the columns of (M, C)."""
+def moments(x: Array, mean: Array, variance: Array) -> None:
+    """Mean and biased variance, (C,), of the columns of (M, C)."""
     wide, repeats, scratch = side_by_side(x)
     sums, squares, counts = [], [], []
     for rows in blocks(wide):
         block = wide[rows]
         count = len(block) * repeats
         total = folded(np.ones(len(block), x.dtype) @ block, repeats)
-        mean = (total / count).astype(x.dtype)
-        centred = np.subtract(block, repeated(mean, repeats), out=scratch[: len(block)])
+        middle = (total / count).astype(x.dtype)
+        centred = np.subtract(block, repeated(middle, repeats), out=scratch[: len(block)])
         square = folded(np.einsum("mc,mc->c", centred, centred), repeats)
-        square -= count * np.square(total / count - mean)  # as the mean was rounded
+        square -= count * np.square(total / count - middle)  # as the mean was rounded
         sums.append(total)
         squares.append(square)
         counts.append(count)
     if len(counts) == 1:
-        return mean, (square / count).astype(x.dtype)
-    return put_together(np.array(sums), np.array(squares), np.array(counts)[:, None], x.dtype)
+        mean[...], variance[...] = middle, square / count
+    else:
+        mean[...], variance[...] = put_together(
+            np.array(sums), np.array(squares), np.array(counts)[:, None]
+        )
 
 
-def put_together(
-    sums: Array, squares: Array, counts: Array, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
+def put_together(sums: Array, squares: Array, counts: Array) -> tuple[Array, Array]:
     """Mean and variance, from each block's sum, squares less its mean, and length."""
     length = counts.sum()
     mean = sums.sum(0) / length
     apart = np.square(sums / counts - mean)
-    variance = (squares + counts * apart).sum(0) / length
-    return mean.astype(dtype), variance.astype(dtype)
+    return mean, (squares + counts * apart).sum(0) / length
 
 
+@kernel
 @unbuffered()
-def scaled(x: Array, scale: Array, offset: Array) -> Array:
-    """x * scale + offset of (M, C)."""
+def scaled(x: Array, scale: Array, offset: Array, y: Array) -> None:
+    """y = x * scale + offset of (M, C)."""
     wide, repeats, _ = side_by_side(x)
     scale, offset = repeated(scale, repeats), repeated(offset, repeats)
-    y = aligned_empty(wide.shape, wide.dtype)
+    y = y.reshape(wide.shape)
     for rows in blocks(wide):
         block = np.multiply(wide[rows], scale, out=y[rows])
         block += offset
-    return y.reshape(x.shape)
 
 
+@kernel
 @unbuffered()
-def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """The sums of the columns of dy and of dy * (x - mean), all (M, C)."""
+def gradient_sums(dy: Array, x: Array, mean: Array, db: Array, dots: Array) -> None:
+    """db and dots (C,), the sums of the columns of dy and of dy * (x - mean), all (M, C)."""
     wide, repeats, scratch = side_by_side(x)
     wide_dy, mean = dy.reshape(wide.shape), repeated(mean, repeats)
-    sums, dots = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    sums, products = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for rows in blocks(wide):
         block = wide_dy[rows]
         centred = np.subtract(wide[rows], mean, out=scratch[: len(block)])
         sums += folded(np.ones(len(block), dy.dtype) @ block, repeats)
-        dots += folded(np.einsum("mc,mc->c", block, centred), repeats)
-    return sums.astype(dy.dtype), dots.astype(dy.dtype)
+        products += folded(np.einsum("mc,mc->c", block, centred), repeats)
+    db[...], dots[...] = sums, products
 
 
+@kernel
 @unbuffered()
-def combination(dy: Array, x: Array, mean: Array, a: Array, b: Array, c: Array) -> Array:
-    """dy * a + (x - mean) * b + c of (M, C)."""
+def combination(dy: Array, x: Array, mean: Array, a: Array, b: Array, c: Array, dx: Array) -> None:
+    """dx = dy * a + (x - mean) * b + c of (M, C)."""
     wide, repeats, scratch = side_by_side(x)
     wide_dy, mean = dy.reshape(wide.shape), repeated(mean, repeats)
     a, b, c = repeated(a, repeats), repeated(b, repeats), repeated(c, repeats)
-    dx = aligned_empty(wide.shape, wide.dtype)
+    dx = dx.reshape(wide.shape)
     for rows in blocks(wide):
         block = np.multiply(wide_dy[rows], a, out=dx[rows])
         centred = np.subtract(wide[rows], mean, out=scratch[: len(block)])
         centred *= b
         block += centred
         block += c
-    return dx.reshape(x.shape)
 
 
 def side_by_side(x: Array) -> tuple[Array, int, Array]:

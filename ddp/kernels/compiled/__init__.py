@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddp.kernels.compiled import adam, gelu, layer_norm, sgd
+from ddp.kernels.compiled import adam, gelu, layer_norm, norm, sgd
 
 KERNELS: dict[str, Callable[..., None]] = {
     "adam.move": adam.move,
     "gelu.forward": gelu.forward,
+    "norm.moments": norm.moments,
+    "norm.scaled": norm.scaled,
+    "norm.gradient_sums": norm.gradient_sums,
+    "norm.combination": norm.combination,
     "sgd.move": sgd.move,
     "layer_norm.forward": layer_norm.forward,
     "layer_norm.backward": layer_norm.backward,
