@@ -111,7 +111,8 @@ def attention(node: ScaledDotProductFlashAttentionForCpuBackward0, _: Any) -> Te
     query, key, value, _, mask, *parts = node.saved
     q, k, v = (of_input(node, array, i) for i, array in enumerate((query, key, value)))
     weights = np.zeros((*parts[0].shape[:-2], query.shape[-2], key.shape[-2]), query.dtype)
-    for (rows, keys), part in zip(tiles(weights.shape, node.is_causal), parts, strict=True):
+    places = tiles(weights.shape, query.shape[-1], node.is_causal)
+    for (rows, keys), part in zip(places, parts, strict=True):
         weights[..., rows, keys] = part
     scores = matmul(q * node.scale, transpose(k, -1, -2))
     if node.bias_shape is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,44 @@ def test_causal_attention_in_tiles_is_that_with_a_mask() -> None:
             results.append([y.detach().array, *gradients])
         for tiled, whole in zip(*results, strict=True):
             np.testing.assert_allclose(tiled, whole, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize(("length", "features"), [(70, 4), (256, 64)])
+def test_heads_of_one_projection_get_the_gradients_of_heads_apart(
+    length: int, features: int
+) -> None:
+    """Heads of one projection have gradients in one memory, which `split` need not join."""
+    packed = RNG.standard_normal((2, length, 3 * 2 * features))
+    apart = [np.ascontiguousarray(part) for part in np.split(packed, 3, 2)]
+    dy = Tensor(RNG.standard_normal((2, 2, length, features)))
+
+    def attend(parts: Any) -> None:
+        q, k, v = (part.view(2, length, 2, features).transpose(1, 2) for part in parts)
+        F.scaled_dot_product_attention(q, k, v, is_causal=True).backward(dy)
+
+    together = Tensor(packed, requires_grad=True)
+    attend(together.split(2 * features, 2))
+    alone = [Tensor(part, requires_grad=True) for part in apart]
+    attend(alone)
+    assert together.grad is not None
+    expected = np.concatenate([x.grad.array for x in alone if x.grad is not None], 2)
+    np.testing.assert_array_equal(together.grad.array, expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
+def test_split_joins_views_of_one_array_without_a_copy_if_they_lie_in_order(
+    axis: int, order: tuple[int, ...]
+) -> None:
+    x = Tensor(np.zeros((6, 9)), requires_grad=True)
+    parts = x.split(2 if axis == 0 else 3, axis)
+    dys = np.split(RNG.standard_normal((6, 9)), 3, axis)
+    dys = [dys[i] for i in order]
+    node = parts[0].grad_fn
+    assert node is not None
+    (joined,) = node.backward(*dys)
+    np.testing.assert_array_equal(joined, np.concatenate(dys, axis))
+    assert np.shares_memory(joined, dys[0]) == (order == (0, 1, 2))
 
 
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4])

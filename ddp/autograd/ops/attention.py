@@ -2,7 +2,8 @@
 
 Causal attention is computed in tiles, of some queries and the keys they may look at: nearly half of
 the scores are never touched. Heads may be strided views of one projection, as products of matrices
-read them fast on the left; what stands on the right is made dense first.
+read them fast on the left. What stands on the right is made dense first, and lies as it is
+multiplied: OpenBLAS has no fast kernel for small products of rows with rows.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.blas import rows_of_a_piece
 from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.broadcast import unbroadcast
 from ddp.autograd.ops.dropout import masked
+from ddp.autograd.ops.join import empty_side_by_side
 from ddp.autograd.ops.softmax import are_small
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor, wrap
@@ -24,6 +27,7 @@ from ddp.autograd.tensor import Tensor, wrap
 Shape = tuple[int, ...]
 
 TILE = 64  # queries
+FEW = 32  # rows that are transposed at a time
 
 
 def attention(
@@ -48,14 +52,15 @@ def attention(
         added = np.where(allowed, 0, -np.inf).astype(query.dtype)
     operands = (query.array, key.array, value.array)
     q, k, v = stacked(*operands) if added is None else stacked(*operands, added)[:3]
-    q, k_t, v = times(q, scale), k.swapaxes(-1, -2), np.ascontiguousarray(v)
+    k_t, v = transposed(k), np.ascontiguousarray(v)
+    k_t *= scale
     shape = (*q.shape[:-1], k.shape[-2])
     y = np.empty_like(query.array, shape=(*q.shape[:-1], v.shape[-1]))  # keeps the order of axes
     mask = None
     if dropout_p > 0:
         mask = current_generator().bernoulli(shape, 1.0 - dropout_p)
     weights = []
-    for rows, keys in tiles(shape, is_causal):
+    for rows, keys in tiles(shape, q.shape[-1], is_causal):
         scores = product(q[..., rows, :], k_t[..., keys])
         if added is not None:
             scores += np.broadcast_to(added, shape)[..., rows, keys]
@@ -85,16 +90,27 @@ def times(x: Array, factor: float) -> Array:
     return np.multiply(x, factor, out=aligned_empty(x.shape, x.dtype))
 
 
+def transposed(x: Array) -> Array:
+    """(..., S, E) → xᵀ, dense in C order: some rows at a time, which stay in the cache."""
+    y = aligned_empty((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
+    for start in range(0, x.shape[-2], FEW):
+        some = slice(start, start + FEW)
+        y[..., some] = x[..., some, :].swapaxes(-1, -2)
+    return y
+
+
 def product(a: Array, b: Array) -> Array:
     """a @ b, dense on aligned memory."""
     shape = (*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b, out=aligned_empty(shape, a.dtype))
 
 
-def tiles(shape: Shape, is_causal: bool) -> Iterator[tuple[slice, slice]]:
+def tiles(shape: Shape, features: int, is_causal: bool) -> Iterator[tuple[slice, slice]]:
     """Which queries are computed at a time, and the keys they have to do with."""
     queries, keys = shape[-2:]
-    step = TILE if is_causal else max(queries, 1)
+    step = max(queries, 1)
+    if is_causal:  # not so many that OpenBLAS would rearrange the keys
+        step = min(rows_of_a_piece(features * keys) or TILE, TILE)
     for start in range(0, queries, step):
         stop = min(start + step, queries)
         yield slice(start, stop), slice(0, min(stop, keys) if is_causal else keys)
@@ -154,16 +170,16 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         query, key, value, y, mask, *weights = self.saved
         q, k, v, _ = stacked(query, key, value, y)
-        q, k, v_t = times(q, self.scale), times(k, self.scale), v.swapaxes(-1, -2)
+        dq, dk, dv = (
+            dx if self.needs(i) else None for i, dx in enumerate(empty_side_by_side(q, k, v))
+        )
+        q, k, v_t = times(q, self.scale), times(k, self.scale), transposed(v)
         dy = np.ascontiguousarray(dy)
         sums = np.vecdot(dy, y)[..., np.newaxis]
         shape = (*q.shape[:-1], k.shape[-2])
-        dq = np.empty_like(query, shape=q.shape) if self.needs(0) else None
-        dk = np.empty_like(key, shape=k.shape) if self.needs(1) else None
-        dv = np.empty_like(value, shape=v.shape) if self.needs(2) else None
         db = np.zeros(shape, dy.dtype) if len(self.edges) > 3 and self.needs(3) else None
-        seen = 0  # keys that have a gradient: the last tile has the most of them and comes first
-        parts = list(zip(tiles(shape, self.is_causal), weights, strict=True))
+        parts = list(zip(tiles(shape, q.shape[-1], self.is_causal), weights, strict=True))
+        sum_k, sum_v = (None if dx is None else KeySum(dx, len(parts)) for dx in (dk, dv))
         for (rows, keys), p in reversed(parts):
             g = dy[..., rows, :]
             d = dropped(p, mask, rows, keys, self.dropout_p)
@@ -174,23 +190,41 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
                 db[..., rows, keys] = ds
             if dq is not None:
                 np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
-            if dk is not None:
-                add_product(dk[..., keys, :], ds.swapaxes(-1, -2), q[..., rows, :], seen > 0)
-            if dv is not None:
-                add_product(dv[..., keys, :], d.swapaxes(-1, -2), g, seen > 0)
-            seen = max(seen, keys.stop)
-        for total in (dk, dv):
+            if sum_k is not None:
+                sum_k.add(keys, ds.swapaxes(-1, -2), q[..., rows, :])
+            if sum_v is not None:
+                sum_v.add(keys, d.swapaxes(-1, -2), g)
+        for total in (sum_k, sum_v):
             if total is not None:
-                total[..., seen:, :] = 0
+                total.finish()
         shapes = (query.shape, key.shape, value.shape, self.bias_shape or ())
         gradients = zip((dq, dk, dv, db), shapes, strict=True)
         found = [None if dx is None else unbroadcast(dx, of) for dx, of in gradients]
         return tuple(found[: len(self.edges)])
 
 
-def add_product(total: Array, a: Array, b: Array, has_value: bool) -> None:
-    """total += a @ b, or = if it has no value yet."""
-    if has_value:
-        total += product(a, b)
-    else:
-        np.matmul(a, b, out=total)
+class KeySum:
+    """The gradient of keys or values: a sum of products over the tiles, the longest first.
+
+    It is summed where it is dense, and stands in `out` when it is finished.
+    """
+
+    def __init__(self, out: Array, terms: int) -> None:
+        self._out = out
+        self._sum = aligned_empty(out.shape, out.dtype) if terms > 1 else out
+        self._known = 0  # keys that have a value
+
+    def add(self, keys: slice, a: Array, b: Array) -> None:
+        """Add a @ b to the gradients of the first `keys`."""
+        some = self._sum[..., keys, :]
+        if self._known:
+            some += product(a, b)
+        else:
+            np.matmul(a, b, out=some)
+            self._known = keys.stop
+
+    def finish(self) -> None:
+        """Keys that no query looks at have a gradient of zero."""
+        self._sum[..., self._known :, :] = 0
+        if self._sum is not self._out:
+            np.copyto(self._out, self._sum)

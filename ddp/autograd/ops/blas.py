@@ -74,5 +74,10 @@ def right_operand(b: Array) -> Array:
 
 def piece_rows(matrix: Array) -> int:
     """How many rows make a piece with (K, N) multiplications each; 0 for the whole."""
-    rows = SMALL // max(1, matrix.shape[-2] * matrix.shape[-1]) // ROWS * ROWS
+    return rows_of_a_piece(matrix.shape[-2] * matrix.shape[-1])
+
+
+def rows_of_a_piece(multiplications: int) -> int:
+    """How many rows with so many multiplications each make a piece; 0 if they are too few."""
+    rows = SMALL // max(1, multiplications) // ROWS * ROWS
     return rows if rows >= LEAST_ROWS else 0

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ddp.autograd.dtypes import promote_types
 from ddp.autograd.node import Array, Gradients, Node
+from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.broadcast import to
 from ddp.autograd.ops.index import getitem
 from ddp.autograd.ops.reduce import as_axis
@@ -143,13 +145,66 @@ class SplitBackward0(Node):
     shapes: list[tuple[int, ...]]
 
     def backward(self, *dys: Array | None) -> Gradients:
-        return (np.concatenate(_without_gaps(dys, self.shapes), self.axis),)
+        parts = _without_gaps(dys, self.shapes)
+        whole = _side_by_side(parts, self.axis)
+        return (np.concatenate(parts, self.axis) if whole is None else whole,)
 
 
 class SplitWithSizesBackward0(SplitBackward0):
     """The same for parts of given sizes."""
 
     __slots__ = ()
+
+
+def _side_by_side(parts: Sequence[Array], axis: int) -> Array | None:
+    """The parts as one array if they are views of one, in order along `axis`; else None."""
+    first = parts[0]
+    if not isinstance(first, np.ndarray) or first.base is None:
+        return None
+    end, length = address(first), 0
+    for part in parts:
+        if part.base is not first.base or part.strides != first.strides or address(part) != end:
+            return None
+        end += part.shape[axis] * part.strides[axis]
+        length += part.shape[axis]
+    shape = (*first.shape[:axis], length, *first.shape[axis + 1 :])
+    return as_strided(first, shape, first.strides)
+
+
+def empty_side_by_side(*parts: Array) -> list[Array]:
+    """Uninitialised arrays in the shapes and memory orders of the parts.
+
+    Where the parts lie side by side in one memory, as those of a `split` do, so do the arrays: the
+    gradients that are written there need not be joined.
+    """
+    first = parts[0]
+    step = address(parts[1]) - address(first)
+    shape, strides = (len(parts), *first.shape), (step, *first.strides)
+    are_alike = all(
+        (x.shape, x.strides, x.dtype, address(x) - address(first))
+        == (first.shape, first.strides, first.dtype, i * step)
+        for i, x in enumerate(parts)
+    )
+    if not are_alike or not is_dense(shape, strides, first.itemsize):
+        return [np.empty_like(x) for x in parts]
+    memory = aligned_empty((len(parts) * first.size,), first.dtype)
+    return list(as_strided(memory, shape, strides))
+
+
+def address(x: Array) -> int:
+    """Where the first element lies."""
+    place: int = x.__array_interface__["data"][0]
+    return place
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
+    """Whether an array of such strides fills its memory, in whatever order of axes."""
+    for stride, length in sorted(zip(strides, shape, strict=True)):
+        if length != 1:
+            if stride != itemsize:
+                return False
+            itemsize *= length
+    return True
 
 
 def _without_gaps(dys: Sequence[Array | None], shapes: Sequence[tuple[int, ...]]) -> list[Array]:
