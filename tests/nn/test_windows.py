@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ddp.autograd.ops import max_pool
 from ddp.autograd.ops.window import Window, window_on
 from ddp.autograd.tensor import Tensor
 from ddp.nn import functional as F
@@ -84,3 +86,24 @@ def test_max_pool2d_is_its_definition(
     y.backward(Tensor(np.ones(y.shape, np.float32)))
     assert our_x.grad is not None
     assert our_x.grad.array.sum() == y.numel()
+
+
+@given(sizes, pairs, st.integers(0, 3), st.integers(1, 3))
+def test_windows_side_by_side_are_taken_apart_to_the_same_numbers_and_places(
+    size: tuple[int, int], kernel: tuple[int, int], images: int, channels: int
+) -> None:
+    window = window_on(size, kernel, kernel, ((0, 0), (0, 0)), (1, 1))
+    assume(min(window.output) > 0)
+    assert max_pool.is_side_by_side(window)
+    x = np.random.default_rng(5).integers(0, 3, (images, *size, channels)).astype(np.float32)
+    walked, apart = (np.zeros((images, *window.output, channels), np.float32) for _ in range(2))
+    places_walked, places_apart = (np.zeros(walked.shape, np.uint8) for _ in range(2))
+    dy, dx_walked, dx_apart = draw(6, *walked.shape), np.zeros(x.shape), np.zeros(x.shape)
+    max_pool.find_maxima(x, window, walked, places_walked)
+    max_pool.give_to_maxima(dy, places_walked, window, dx_walked)
+    with mock.patch.object(max_pool, "MATRIX", 8):  # several blocks, some of a part of an image
+        max_pool.find_maxima_apart(x, window, apart, places_apart)
+        max_pool.give_to_maxima_apart(dy, places_apart, window, dx_apart)
+    np.testing.assert_array_equal(apart, walked)
+    np.testing.assert_array_equal(places_apart, places_walked)
+    np.testing.assert_array_equal(dx_apart, dx_walked)

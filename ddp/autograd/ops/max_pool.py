@@ -1,8 +1,13 @@
 """The maxima of windows of images (N, C, H, W), on channels-last memory.
 
-Windows are walked position by position, many windows at once, each position one strided view of
-the images. For the backward pass a byte per maximum says at which position it was. Pixels beside
-the image are never looked at: a position is looked at for those windows in which it lies inside.
+For the backward pass a byte per maximum says at which position of its window it was. There are two
+ways to the same numbers:
+
+- Windows that lie side by side, as most do, are taken apart: a matrix has a row per position, with
+  its pixels in all windows, and one call of NumPy works on all rows. That takes half the time.
+- Others are walked position by position, many windows at once, each position one strided view of
+  the images. Pixels beside the image are never looked at: a position is looked at for those
+  windows in which it lies inside.
 """
 
 from __future__ import annotations
@@ -20,7 +25,9 @@ from ddp.autograd.ops.pool import framed, positions
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
 
-BLOCK = 1 << 16  # maxima worked on together: with inputs and places they stay in the L2 cache
+# Maxima worked on together: with inputs and places they stay in the L2 cache,
+BLOCK = 1 << 16
+MATRIX = 1 << 15  # and where windows are taken apart, with these
 
 Index = tuple[slice, slice, slice]  # images, rows, columns
 
@@ -34,10 +41,11 @@ def max_pool2d(input: Tensor, window: Window) -> Tensor:
     output = wrap(channels_first(y))
     places = None
     if node := MaxPool2DWithIndicesBackward0.record(output, input):
-        places = np.zeros(y.shape, np.min_scalar_type(window.kernel[0] * window.kernel[1]))
+        places = np.zeros(y.shape, place_numbers(window).dtype)
         node.window = window
         node.save(input, places)
-    find_maxima(x, window, y, places)
+    find = find_maxima_apart if is_side_by_side(window) else find_maxima
+    find(x, window, y, places)
     return output
 
 
@@ -51,8 +59,53 @@ class MaxPool2DWithIndicesBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         x, places = self.saved
         dx = np.zeros(channels_last(x).shape, dy.dtype)
-        give_to_maxima(pixels(dy), places, self.window, dx)
+        give = give_to_maxima_apart if is_side_by_side(self.window) else give_to_maxima
+        give(pixels(dy), places, self.window, dx)
         return (channels_first(dx),)
+
+
+@lru_cache(256)
+def place_numbers(window: Window) -> Array:
+    """The places of a window's positions: a column that counts from the last one, 0, backwards."""
+    count = window.kernel[0] * window.kernel[1]
+    return np.arange(count, dtype=np.min_scalar_type(count))[::-1, np.newaxis]
+
+
+def is_side_by_side(window: Window) -> bool:
+    """Whether the windows lie side by side, beginning in the image's corner."""
+    return window.kernel == window.stride and window.dilation == (1, 1) and not window.is_padded
+
+
+def taken_apart(x: Array, window: Window) -> Array:
+    """(N, H, W, C) → (kh, kw, N, Ho, Wo), a view whose elements are whole pixels, as in `runs`."""
+    (kh, kw), (height, width) = window.kernel, window.output
+    inside = runs(x)[:, : height * kh, : width * kw, 0]
+    return inside.reshape(len(x), height, kh, width, kw).transpose(2, 4, 0, 1, 3)
+
+
+def find_maxima_apart(x: Array, window: Window, y: Array, places: Array | None) -> None:
+    """`find_maxima` for windows side by side."""
+    apart, numbers = taken_apart(x, window), place_numbers(window)
+    for images, top, bottom in blocks(y.shape, MATRIX):
+        rows = apart[:, :, images, top:bottom].copy().view(x.dtype).reshape(len(numbers), -1)
+        best = y[images, top:bottom].reshape(-1)
+        np.maximum.reduce(rows, axis=0, out=best)
+        if places is not None:
+            found = np.equal(rows[:-1], best).view(np.uint8) * numbers[:-1]
+            noted = places[images, top:bottom].reshape(-1)
+            np.maximum.reduce(found, axis=0, out=noted, initial=0)
+
+
+def give_to_maxima_apart(dy: Array, places: Array, window: Window, dx: Array) -> None:
+    """`give_to_maxima` for windows side by side."""
+    apart, numbers = taken_apart(dx, window), place_numbers(window)
+    for images, top, bottom in blocks(dy.shape, MATRIX):
+        rows = np.equal(places[images, top:bottom].reshape(-1), numbers).astype(dy.dtype)
+        rows *= dy[images, top:bottom].reshape(-1)
+        target = apart[:, :, images, top:bottom]
+        shares = runs(rows.reshape(*target.shape, -1))[..., 0]
+        for position in positions(window):  # in rows as long as can be
+            target[position] = shares[position]
 
 
 def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> None:
@@ -118,20 +171,20 @@ def steps(window: Window, shape: tuple[int, ...]) -> tuple[tuple[int, Index, Ind
     return tuple(plan)
 
 
-def blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, int, int]]:
-    """(N, Ho, Wo, C) in blocks: the images, the first row and the end of the rows."""
-    images, rows = block_size(shape)
+def blocks(shape: tuple[int, ...], size: int = BLOCK) -> Iterator[tuple[slice, int, int]]:
+    """(N, Ho, Wo, C) in dense blocks: the images, the first row and the end of the rows."""
+    images, rows = block_size(shape, size)
     for first in range(0, shape[0], images):
         for top in range(0, shape[1], rows):
             yield slice(first, first + images), top, min(top + rows, shape[1])
 
 
-def block_size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many images, and rows of each, make about BLOCK of (N, Ho, Wo, C)."""
+def block_size(shape: tuple[int, ...], size: int = BLOCK) -> tuple[int, int]:
+    """How many images, and rows of each, make about `size` of (N, Ho, Wo, C)."""
     images, height, width, channels = shape
     row = max(1, width * channels)
-    group = max(1, min(images, BLOCK // (height * row)))
-    return group, min(height, max(1, BLOCK // row))
+    group = max(1, min(images, size // (height * row)))
+    return group, min(height, max(1, size // row))
 
 
 def max_indices(input: Tensor, maxima: Tensor, window: Window) -> Tensor:
