@@ -86,6 +86,8 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked_step(*args: Any, **kwargs: Any) -> Any:
         optimizer = args[0]
+        if not (optimizer._step_pre_hooks or optimizer._step_post_hooks):
+            return step(*args, **kwargs)
         for hook in tuple(optimizer._step_pre_hooks.values()):
             answer = hook(optimizer, args, kwargs)
             if answer is None:

@@ -195,10 +195,10 @@ def _listed(params: Any) -> list[Any]:
 
 def _with_numbers(group: ParamGroup) -> ParamGroup:
     """The group, with its learning rate and betas as numbers where they are tensors."""
-    lr, betas = group.get("lr"), group.get("betas", ())
-    if isinstance(lr, Tensor):
+    if isinstance(lr := group.get("lr"), Tensor):
         group = {**group, "lr": lr.item()}
-    if any(isinstance(beta, Tensor) for beta in betas):
+    betas = group.get("betas")
+    if betas is not None and any(isinstance(beta, Tensor) for beta in betas):
         group = {**group, "betas": tuple(float(beta) for beta in betas)}
     return group
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.kernels import kernel
+from ddp.kernels import is_compiled, kernel
 from ddp.optim.checks import check_at_least_zero, check_hints
 from ddp.optim.elementwise import ElementwiseOptimizer, Names, Numbers, State, Values, Work
 from ddp.optim.optimizer import ParamGroup
-from ddp.optim.pieces import Array
+from ddp.optim.pieces import PIECE_ELEMENTS, Array, pieces
 from ddp.optim.updates import wanted
 
 
@@ -100,6 +100,37 @@ class SGD(ElementwiseOptimizer):
         if is_first:
             state["momentum_buffer"] = Tensor(np.empty_like(param.array))
         return {"is_first": is_first}
+
+    def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
+        """The plain case is spelled out: with few small parameters, calls are what a step costs."""
+        if not self._is_plain(group):
+            super()._update(params, group)
+            return
+        momentum, lr, beginners = group["momentum"], group["lr"], []
+        for param in params:
+            buffer = self.state[param].get("momentum_buffer")
+            if buffer is None:
+                beginners.append(param)
+                continue
+            arrays = param.array, param._grad.array, buffer.array  # type: ignore[union-attr]
+            for p, g, b in [arrays] if arrays[0].size <= PIECE_ELEMENTS else pieces(*arrays):
+                np.multiply(b, momentum, b)
+                np.add(b, g, b)
+                np.subtract(p, np.multiply(b, lr), p)
+        if beginners:
+            super()._update(beginners, group)
+
+    def _is_plain(self, group: ParamGroup) -> bool:
+        """Whether a step is b = momentum * b + g;  p -= lr * b, in NumPy."""
+        return (
+            group["momentum"] != 0
+            and group["dampening"] == 0
+            and group["weight_decay"] == 0
+            and not group["nesterov"]
+            and not group["maximize"]
+            and self.gradient_factor == 1.0
+            and not is_compiled(move)
+        )
 
     def _arguments(self, names: Names, work: Work | None, now: Values) -> tuple[Any, ...]:
         return (

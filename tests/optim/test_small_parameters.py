@@ -18,6 +18,7 @@ Make = Callable[[Sequence[Tensor]], ElementwiseOptimizer]
 
 OPTIMIZERS: dict[str, Make] = {
     "sgd": lambda params: optim.SGD(params, lr=0.1),
+    "plain": lambda params: optim.SGD(params, 0.1, 0.9),
     "momentum": lambda params: optim.SGD(params, 0.1, 0.9, dampening=0.2, weight_decay=0.1),
     "nesterov": lambda params: optim.SGD(params, 0.1, 0.9, nesterov=True, maximize=True),
     "adam": lambda params: optim.Adam(params, amsgrad=True, weight_decay=0.1),
@@ -85,6 +86,19 @@ def test_a_parameter_cut_into_pieces_gets_the_bits_of_its_parts(name: str) -> No
     parts[0].grad, parts[1].grad = Tensor(gradient[:cut]), Tensor(gradient[cut:])
     OPTIMIZERS[name](parts).step()
     np.testing.assert_array_equal(whole.array, np.concatenate([part.array for part in parts]))
+
+
+def test_plain_momentum_has_the_bits_of_the_formula_it_is_a_case_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = [Tensor(draw(5, (PIECE_ELEMENTS + 3,))), Tensor(draw(6, (400, 300)).T)]
+    params = [*parameters(), *large]
+    others = [Tensor(param.array.copy("K")) for param in params]
+    train([optim.SGD(params, 0.1, 0.9)], params)
+    monkeypatch.setattr(optim.SGD, "_is_plain", lambda self, group: False)
+    train([optim.SGD(others, 0.1, 0.9)], others)
+    for param, other in zip(params, others, strict=True):
+        np.testing.assert_array_equal(param.array, other.array)
 
 
 def test_parameters_that_share_memory_see_what_is_done_to_each_other() -> None:
