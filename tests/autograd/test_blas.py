@@ -11,6 +11,7 @@ from ddp.autograd.ops.blas import (
     product,
     product_of_columns,
     product_of_large,
+    products_of_columns,
     right_operand,
 )
 from ddp.autograd.tensor import Tensor
@@ -37,6 +38,18 @@ def test_a_product_of_columns_in_pieces_is_the_product(rows: int) -> None:
     out = np.empty((64, 147))
     product_of_columns(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 48, 100])
+@pytest.mark.parametrize(("depth", "width"), [(256, 256), (500, 128), (1000, 64), (260, 250)])
+def test_stacks_are_multiplied_in_strips_of_columns(rows: int, depth: int, width: int) -> None:
+    a, b, c = draw(1, 2, rows, depth), draw(2, 2, depth, width), draw(3, 2, rows, width)
+    assert piece_rows(b) == 0
+    out, of_columns = np.empty((2, rows, width)), np.empty((2, depth, width))
+    product(a, b, out)
+    np.testing.assert_allclose(out, a @ b, atol=1e-11)
+    products_of_columns(a, c, of_columns)
+    np.testing.assert_allclose(of_columns, a.swapaxes(1, 2) @ c, atol=1e-11)
 
 
 @pytest.mark.parametrize(("rows", "features"), [(300, 270), (500, 200), (7, 2700), (300, 2700)])

@@ -15,9 +15,10 @@ tile, one matrix product over all tiles. What is linear in g has as its gradient
 these steps: dg = Gᵀ [Σ over tiles (A dY Aᵀ) ⊙ (Bᵀ d B)] G. Against the direct sum the relative
 error is below 1e-6, as the direct sum's own.
 
-Arrays are channels-last. Kernels go through G and dY and Y through A as small matrix products; d
-goes through Bᵀ by additions, on rows and columns that are kept apart by parity, so that each
-operand is a few long runs of memory. Tiles are worked off in blocks that stay in the L2 cache.
+Arrays are channels-last. Kernels go through G and Y through A as small matrix products; d goes
+through Bᵀ by additions, on rows and columns that are kept apart by parity, so that each operand is
+a few long runs of memory, and dY through A by additions too. Tiles are worked off in blocks that
+stay in the L2 cache.
 
 An input that is not finite makes NaN of all outputs of its tiles.
 """
@@ -31,7 +32,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.node import Array
-from ddp.autograd.ops.blas import SMALL, product
+from ddp.autograd.ops.blas import SMALL, product, products_of_columns
+from ddp.autograd.ops.blocks import aligned_empty, unbuffered
 from ddp.autograd.ops.layout import runs
 from ddp.autograd.ops.window import Pair, Window
 
@@ -56,26 +58,31 @@ class Block(NamedTuple):
     bottom: int
 
 
+@unbuffered()
 def correlate(x: Array, kernels: Array, window: Window) -> Array:
     """x (N, H, W, C) with transformed kernels (16, C, O) → (N, Ho, Wo, O)."""
     outputs = kernels.shape[2]
-    y = np.empty((len(x), *window.output, outputs), x.dtype)
+    y = aligned_empty((len(x), *window.output, outputs), x.dtype)
     for block, tiles in transformed_blocks(x, window):
         tiles = tiles.reshape(16, -1, x.shape[3])
-        products = np.empty((*tiles.shape[:2], outputs), x.dtype)
+        products = aligned_empty((*tiles.shape[:2], outputs), x.dtype)
         product(tiles, kernels, products)
         _store(_times(TO_OUTPUT, products), y[block.first : block.last], block)
     return y
 
 
+@unbuffered()
 def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
     """Write the kernels' gradient to a dense dw (O, C, 3, 3): dy (N, Ho, Wo, O), x (N, H, W, C)."""
     outputs, channels = dy.shape[3], x.shape[3]
     total = None
     for block, tiles in transformed_blocks(x, window):
-        gradients = _times(TO_OUTPUT.T, _load(dy[block.first : block.last], block))
-        gradients = gradients.reshape(16, -1, outputs).transpose(0, 2, 1)
-        part = gradients @ tiles.reshape(16, -1, channels)
+        gradients = aligned_empty((*tiles.shape[:5], outputs), x.dtype)
+        _spread(dy[block.first : block.last], block, gradients)
+        part = aligned_empty((16, outputs, channels), x.dtype)
+        products_of_columns(
+            gradients.reshape(16, -1, outputs), tiles.reshape(16, -1, channels), part
+        )
         total = part if total is None else np.add(total, part, out=total)
     if total is None:
         dw[...] = 0
@@ -87,14 +94,18 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
 def transformed(w: Array) -> Array:
     """G g Gᵀ of kernels (O, C, 3, 3) → (16, C, O)."""
     swapped = np.ascontiguousarray(runs(w.reshape(*w.shape[:2], 9)).swapaxes(0, 1))
-    kernels = FROM_KERNEL.astype(w.dtype, copy=False) @ swapped.view(w.dtype).reshape(-1, 9).T
-    return kernels.reshape(16, w.shape[1], w.shape[0])
+    kernels = aligned_empty((16, w.shape[1], w.shape[0]), w.dtype)
+    from_kernel = FROM_KERNEL.astype(w.dtype, copy=False)
+    np.matmul(from_kernel, swapped.view(w.dtype).reshape(-1, 9).T, out=kernels.reshape(16, -1))
+    return kernels
 
 
 def transformed_mirrored(w: Array) -> Array:
     """The same of the kernels that carry gradients back, mirrored and swapped → (16, O, C)."""
-    kernels = FROM_KERNEL[:, ::-1].astype(w.dtype) @ w.reshape(-1, 9).T
-    return kernels.reshape(16, *w.shape[:2])
+    kernels = aligned_empty((16, *w.shape[:2]), w.dtype)
+    from_kernel = FROM_KERNEL[:, ::-1].astype(w.dtype)
+    np.matmul(from_kernel, w.reshape(-1, 9).T, out=kernels.reshape(16, -1))
+    return kernels
 
 
 def transformed_blocks(x: Array, window: Window) -> Iterator[tuple[Block, Array]]:
@@ -106,10 +117,12 @@ def transformed_blocks(x: Array, window: Window) -> Iterator[tuple[Block, Array]
     images, _, _, channels = x.shape
     group = max(1, TILES // (height * width))
     band = min(height, max(1, TILES // width))
-    by_parity = np.zeros((2, 2, min(group, images), height + 1, width + 1, channels), x.dtype)
+    frame = (2, 2, min(group, images), height + 1, width + 1, channels)
+    by_parity = aligned_empty(frame, x.dtype)
+    by_parity[...] = 0
     pixels = min(group, images) * width * channels
-    rows = np.empty(8 * pixels * (band + 1), x.dtype)
-    tiles = np.empty(16 * pixels * band, x.dtype)
+    rows = aligned_empty((8 * pixels * (band + 1),), x.dtype)
+    tiles = aligned_empty((16 * pixels * band,), x.dtype)
     for first in range(0, images, group):
         last = min(first + group, images)
         parts = by_parity[:, :, : last - first]
@@ -182,12 +195,24 @@ def _store(tiles: Array, y: Array, block: Block) -> None:
             target[...] = tiles[row, column, :, : target.shape[1], : target.shape[2]]
 
 
-def _load(dy: Array, block: Block) -> Array:
-    """The reverse of `_store`; outputs that hang over the edge are 0."""
-    grid = (block.bottom - block.top, -(-dy.shape[2] // 2))
-    tiles = np.zeros((2, 2, len(dy), *grid, dy.shape[3]), dy.dtype)
-    for row in (0, 1):
-        for column in (0, 1):
-            pixels = dy[:, 2 * block.top + row : 2 * block.bottom : 2, column::2]
-            tiles[row, column, :, : pixels.shape[1], : pixels.shape[2]] = pixels
-    return tiles.reshape(4, -1)
+def _spread(dy: Array, block: Block, tiles: Array) -> None:
+    """A dY Aᵀ of dY (n, Ho, Wo, O) to tiles (4, 4, n, rows, columns, O), first along the rows."""
+    dy = _in_whole_tiles(dy[:, 2 * block.top : 2 * block.bottom])
+    for row, spread in ((0, tiles[0]), (1, tiles[3])):
+        spread[0] = dy[:, row::2, ::2]
+        np.negative(dy[:, row::2, 1::2], out=spread[3])
+        np.subtract(spread[0], spread[3], out=spread[1])
+        np.add(spread[0], spread[3], out=spread[2])
+    np.add(tiles[0], tiles[3], out=tiles[1])
+    np.subtract(tiles[0], tiles[3], out=tiles[2])
+    np.negative(tiles[3], out=tiles[3])
+
+
+def _in_whole_tiles(dy: Array) -> Array:
+    """dY (n, Ho, Wo, O), with outputs of 0 where tiles hang over its edge."""
+    images, height, width, outputs = dy.shape
+    if height % 2 == width % 2 == 0:
+        return dy
+    whole = np.zeros((images, height + height % 2, width + width % 2, outputs), dy.dtype)
+    whole[:, :height, :width] = dy
+    return whole
