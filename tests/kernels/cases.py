@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddp.autograd.ops.max_pool import place_numbers
+from ddp.autograd.ops.window import window_on
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SPECIAL = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e30, -1e30, 1e-40], np.float32)
@@ -126,6 +129,44 @@ def batch_norm() -> Iterator[Case]:
             yield Case(f"norm.{name}", what, into(*shape, given=given), 1e-5, 1e-4)
 
 
+WINDOWS = {
+    "side by side": (6, (2, 2), (2, 2), (0, 0), (1, 1)),
+    "overlapping": (33, (3, 3), (2, 2), (1, 1), (1, 1)),
+    "uneven": (16, (2, 3), (1, 2), (1, 0), (2, 1)),
+    "large": (1, (17, 17), (1, 1), (0, 0), (1, 1)),
+}
+
+
+def max_pool() -> Iterator[Case]:
+    """Of numbers of which many are equal; with NaN among them, it is open where it was."""
+    for what, (channels, kernel, stride, padding, dilation) in WINDOWS.items():
+        (top, left), shape = padding, (2, 19, 20, channels)
+        window = window_on((19, 20), kernel, stride, ((top, top), (left, left)), dilation)
+        outputs = (2, *window.output, channels)
+        x, special = numbers(*shape).round(1), numbers(*shape)
+        special.reshape(-1)[5:13] = SPECIAL
+        dtype = place_numbers(window).dtype
+        yield Case(
+            "max_pool.maxima",
+            what,
+            lambda x=x, w=window, s=outputs, d=dtype: [x, w, unwritten(*s), np.zeros(s, d)],
+        )
+        yield Case(
+            "max_pool.maxima",
+            f"{what}, no places",
+            lambda x=special, w=window, s=outputs: [x, w, unwritten(*s), None],
+        )
+        places = np.random.default_rng(1).integers(0, np.prod(kernel), outputs).astype(dtype)
+        yield Case(
+            "max_pool.give",
+            what,
+            lambda p=places, w=window, s=shape, o=outputs: [
+                *(numbers(*o), p, w),
+                np.zeros(s, np.float32),
+            ],
+        )
+
+
 ROWS = {"many": (600, 40), "wide": (3, 1030), "one column": (5, 1), "few": (2, 3), "none": (0, 4)}
 
 
@@ -158,4 +199,4 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
-CASES = [*gelu(), *optimizers(), *batch_norm(), *layer_norm()]
+CASES = [*gelu(), *optimizers(), *batch_norm(), *max_pool(), *layer_norm()]

@@ -24,6 +24,7 @@ from ddp.autograd.ops.layout import channels_first, channels_last, pixels, runs
 from ddp.autograd.ops.pool import framed, positions
 from ddp.autograd.ops.window import Window
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.kernels import kernel
 
 # Maxima worked on together: with inputs and places they stay in the L2 cache,
 BLOCK = 1 << 16
@@ -36,16 +37,13 @@ def max_pool2d(input: Tensor, window: Window) -> Tensor:
     """The maximum of each window: (N, C, H, W) → (N, C, Ho, Wo). NaN counts as the largest."""
     x = pixels(input.array)
     y = np.empty((len(x), *window.output, x.shape[3]), x.dtype)
-    if window.is_padded:
-        y[...] = lowest(x)
     output = wrap(channels_first(y))
     places = None
     if node := MaxPool2DWithIndicesBackward0.record(output, input):
         places = np.zeros(y.shape, place_numbers(window).dtype)
         node.window = window
         node.save(input, places)
-    find = find_maxima_apart if is_side_by_side(window) else find_maxima
-    find(x, window, y, places)
+    maxima(x, window, y, places)
     return output
 
 
@@ -59,9 +57,22 @@ class MaxPool2DWithIndicesBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         x, places = self.saved
         dx = np.zeros(channels_last(x).shape, dy.dtype)
-        give = give_to_maxima_apart if is_side_by_side(self.window) else give_to_maxima
         give(pixels(dy), places, self.window, dx)
         return (channels_first(dx),)
+
+
+@kernel
+def maxima(x: Array, window: Window, y: Array, places: Array | None) -> None:
+    """Write the maxima to `y`, and note in `places`, which are 0, at which position each is."""
+    find = find_maxima_apart if is_side_by_side(window) else find_maxima
+    find(x, window, y, places)
+
+
+@kernel
+def give(dy: Array, places: Array, window: Window, dx: Array) -> None:
+    """Add each of `dy` to the pixel of `dx`, which is 0, that was its window's maximum."""
+    to_maxima = give_to_maxima_apart if is_side_by_side(window) else give_to_maxima
+    to_maxima(dy, places, window, dx)
 
 
 @lru_cache(256)
@@ -84,7 +95,7 @@ def taken_apart(x: Array, window: Window) -> Array:
 
 
 def find_maxima_apart(x: Array, window: Window, y: Array, places: Array | None) -> None:
-    """`find_maxima` for windows side by side."""
+    """`maxima` of windows side by side."""
     apart, numbers = taken_apart(x, window), place_numbers(window)
     for images, top, bottom in blocks(y.shape, MATRIX):
         rows = apart[:, :, images, top:bottom].copy().view(x.dtype).reshape(len(numbers), -1)
@@ -97,7 +108,7 @@ def find_maxima_apart(x: Array, window: Window, y: Array, places: Array | None) 
 
 
 def give_to_maxima_apart(dy: Array, places: Array, window: Window, dx: Array) -> None:
-    """`give_to_maxima` for windows side by side."""
+    """`give` for windows side by side."""
     apart, numbers = taken_apart(dx, window), place_numbers(window)
     for images, top, bottom in blocks(dy.shape, MATRIX):
         rows = np.equal(places[images, top:bottom].reshape(-1), numbers).astype(dy.dtype)
@@ -109,11 +120,9 @@ def give_to_maxima_apart(dy: Array, places: Array, window: Window, dx: Array) ->
 
 
 def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> None:
-    """Write the maxima to `y`, and note in `places` at which position each is.
-
-    The first position is looked at last, and wins where values are equal. Where windows reach
-    over the edge, `y` has to be no more than any number before.
-    """
+    """`maxima` of any windows. The first position is looked at last, and wins over its equals."""
+    if window.is_padded:
+        y[...] = lowest(x)
     copied, where = Scratch(y.shape, x.dtype), Scratch(y.shape, np.bool_)
     for place, outputs, inputs in steps(window, y.shape):
         best = y[outputs]
@@ -130,7 +139,7 @@ def find_maxima(x: Array, window: Window, y: Array, places: Array | None) -> Non
 
 
 def give_to_maxima(dy: Array, places: Array, window: Window, dx: Array) -> None:
-    """Add each of `dy` to the pixel of `dx` that was its window's maximum."""
+    """`give` for any windows."""
     where, given = Scratch(dy.shape, np.bool_), Scratch(dy.shape, dy.dtype)
     for place, outputs, inputs in steps(window, dy.shape):
         target = dx[inputs]

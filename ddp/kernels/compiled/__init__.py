@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddp.kernels.compiled import adam, gelu, layer_norm, norm, sgd
+from ddp.kernels.compiled import adam, gelu, layer_norm, max_pool, norm, sgd
 
 KERNELS: dict[str, Callable[..., None]] = {
     "adam.move": adam.move,
     "gelu.forward": gelu.forward,
+    "max_pool.maxima": max_pool.maxima,
+    "max_pool.give": max_pool.give,
     "norm.moments": norm.moments,
     "norm.scaled": norm.scaled,
     "norm.gradient_sums": norm.gradient_sums,
