@@ -25,8 +25,15 @@ class ForwardHook(NamedTuple):
     kind: str = ""  # of a hook of all modules: the name of the registry of a module's own
 
 
+REGISTERED: list[int] = []  # empty as long as no module had a hook: then none looks for its own
+
+
 class ForwardHooks(OrderedDict[int, ForwardHook]):
     """Handle id → hook, in calling order."""
+
+    def __setitem__(self, key: int, hook: ForwardHook) -> None:
+        super().__setitem__(key, hook)
+        REGISTERED[:] = [key]
 
     def add(
         self, call: Callable[..., Any], prepend: bool, with_kwargs: bool, always_call: bool

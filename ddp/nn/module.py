@@ -3,7 +3,8 @@
 PyTorch's contract. What assignment does stands in `members.py`, other dtypes in `conversion.py`,
 saving and loading in `state_dict.py`, hooks around `forward` in `hooks.py`. Iteration gives own
 members first, in the order of definition, then the children, depth first, each object once.
-`forward` is called through `__call__`, which runs the hooks; without hooks that costs one test.
+`forward` is called through `__call__`, which runs the hooks; as long as there are none in the whole
+process, that costs one test.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Self
 from ddp.autograd.hooks import RemovableHandle
 from ddp.autograd.tensor import Tensor
 from ddp.nn.conversion import Conversions
-from ddp.nn.hooks import EVERYWHERE, ForwardHooks, call_with_hooks
+from ddp.nn.hooks import EVERYWHERE, REGISTERED, ForwardHooks, call_with_hooks
 from ddp.nn.parameter import Parameter
 from ddp.nn.state_dict import StateDicts
 
@@ -44,7 +45,7 @@ class Module(Conversions, StateDicts):
         self._backward_hooks = ForwardHooks()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (
+        if REGISTERED and (
             self._forward_hooks
             or self._forward_pre_hooks
             or self._backward_hooks

@@ -175,6 +175,22 @@ def test_cross_entropy_is_nll_of_log_softmax() -> None:
         np.testing.assert_allclose(fused, composed, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(4, 10), (32, 10), (40, 30)])
+def test_the_plain_mean_of_cross_entropy_has_the_bits_of_the_weighted_one(
+    shape: tuple[int, int],
+) -> None:
+    t = classes(*np.random.default_rng(5).integers(0, shape[1], shape[0]))
+    plain, weighted = draw(5, *shape).requires_grad_(), draw(5, *shape).requires_grad_()
+    loss = F.cross_entropy(plain, t)
+    same = F.cross_entropy(weighted, t, Tensor(np.ones(shape[1], np.float32)))
+    assert loss.item() == same.item()
+    loss.backward()
+    same.backward()
+    assert plain.grad is not None
+    assert weighted.grad is not None
+    np.testing.assert_array_equal(plain.grad.array, weighted.grad.array)
+
+
 REFUSED: list[tuple[Any, type[Exception], str]] = [
     (
         lambda: F.cross_entropy(draw(0, 2, 3), classes(0, 3)),

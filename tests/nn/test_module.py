@@ -358,6 +358,19 @@ def test_hooks_run_around_forward_in_order() -> None:
     assert len(seen) == 4
 
 
+def test_the_first_hook_of_a_process_runs_and_so_does_a_copy_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registered: list[int] = []
+    monkeypatch.setattr("ddp.nn.hooks.REGISTERED", registered)
+    monkeypatch.setattr("ddp.nn.module.REGISTERED", registered)
+    m = nn.Identity()
+    m.register_forward_hook(lambda m, args, out: out + 1)
+    assert m(tensor(1)).item() == 2
+    registered.clear()
+    assert copy.deepcopy(m)(tensor(1)).item() == 2
+
+
 def test_hooks_replace_arguments_and_output() -> None:
     m = Block()
     m.register_forward_pre_hook(lambda m, args: args[0] * 2)

@@ -19,6 +19,8 @@ from ddp.autograd.tensor import Tensor, wrap
 
 REDUCTIONS = ("none", "mean", "sum")
 
+SHORT_ROW = 16
+
 
 def reduce(values: Array, reduction: str) -> Array:
     """The mean or the sum of all values, in their dtype, or the values themselves."""
@@ -188,7 +190,7 @@ def mean_cross_entropy(input: Tensor, target: Array, ignore_index: int) -> Tenso
     count, classes = x.shape
     if np.maximum.reduce(target.view(np.uint64)) >= classes:  # negative ones are large, too
         return cross_entropy(input, target, None, ignore_index, "mean", 0.0)
-    p = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), order="C")
+    p = np.subtract(x, row_maxima(x), order="C")
     places = target + row_starts(count, classes)
     shifted = p.reshape(-1)[places]
     np.exp(p, out=p)
@@ -196,10 +198,17 @@ def mean_cross_entropy(input: Tensor, target: Array, ignore_index: int) -> Tenso
     p /= total
     loss = np.log(total[:, 0])
     loss -= shifted
-    output = wrap(np.add.reduce(loss) / loss.dtype.type(count))
+    output = wrap(np.add.reduce(loss) / count)
     if node := MeanNllLossBackward0.record(output, input):
         node.save(p, places)
     return output
+
+
+def row_maxima(x: Array) -> Array:
+    """(N, C) → (N, 1). Across many short rows it takes half the time that it takes along them."""
+    if x.shape[1] <= SHORT_ROW <= len(x):
+        return np.maximum.reduce(x.T.copy(), axis=0)[:, np.newaxis]
+    return np.maximum.reduce(x, axis=1, keepdims=True)
 
 
 @functools.lru_cache(maxsize=64)
@@ -218,7 +227,7 @@ class MeanNllLossBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         p, places = self.saved
-        share = dy / p.dtype.type(len(p))
+        share = dy / len(p)
         dx = p * share
         dx.reshape(-1)[places] -= share
         return (dx,)
