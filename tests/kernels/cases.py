@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddp.autograd.ops.conv_winograd import Block, tile_grid
 from ddp.autograd.ops.max_pool import place_numbers
 from ddp.autograd.ops.window import window_on
 
@@ -167,6 +168,40 @@ def max_pool() -> Iterator[Case]:
         )
 
 
+IMAGES = {"even": (3, 8, 10, 32, 1), "odd": (2, 7, 9, 33, 1), "no frame": (2, 6, 5, 16, 0)}
+
+
+def winograd() -> Iterator[Case]:
+    for what, (images, height, width, channels, frame) in IMAGES.items():
+        padding = ((frame, frame), (frame, frame))
+        window = window_on((height, width), (3, 3), (1, 1), padding, (1, 1))
+        rows, columns = tile_grid(window)
+        outputs = (images, *window.output, channels)
+        for part, block in (
+            ("whole", Block(0, images, 0, rows)),
+            ("last", Block(images - 1, images, rows - 1, rows)),
+        ):
+            count = (block.last - block.first, block.bottom - block.top, columns)
+            tiles, flat = (4, 4, *count, channels), (16, np.prod(count), channels)
+
+            def of_outputs(o=outputs, t=tiles, b=block) -> list[Any]:
+                return [numbers(*o), unwritten(*t), b]
+
+            def of_products(o=outputs, f=flat, b=block) -> list[Any]:
+                return [numbers(*f), unwritten(*o), b]
+
+            yield Case("conv_winograd.spread", f"{what}, {part}", of_outputs, 0, 1e-6)
+            yield Case("conv_winograd.collect", f"{what}, {part}", of_products, 0, 1e-5)
+        tiles = (4, 4, images, rows, columns, channels)
+
+        def of_inputs(t=tiles, s=(images, height, width, channels), w=window) -> list[Any]:
+            _, _, n, rows, columns, channels = t
+            memory = unwritten(2, 2, n, rows + 1, columns + 1, channels), unwritten(np.prod(t))
+            return [numbers(*s), unwritten(*t), Block(0, n, 0, rows), w, memory]
+
+        yield Case("conv_winograd.transform", what, of_inputs, 0, 1e-6)
+
+
 ROWS = {"many": (600, 40), "wide": (3, 1030), "one column": (5, 1), "few": (2, 3), "none": (0, 4)}
 
 
@@ -199,4 +234,4 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
-CASES = [*gelu(), *optimizers(), *batch_norm(), *max_pool(), *layer_norm()]
+CASES = [*gelu(), *optimizers(), *batch_norm(), *winograd(), *max_pool(), *layer_norm()]

@@ -36,6 +36,7 @@ from ddp.autograd.ops.blas import SMALL, product, products_of_columns
 from ddp.autograd.ops.blocks import aligned_empty, unbuffered
 from ddp.autograd.ops.layout import runs
 from ddp.autograd.ops.window import Pair, Window
+from ddp.kernels import kernel
 
 # Tiles per block, for 64 channels 1 MiB transformed. More amortise the kernels' way through the
 # cache better where channels are many, fewer stay nearer where they are few.
@@ -67,7 +68,7 @@ def correlate(x: Array, kernels: Array, window: Window) -> Array:
         tiles = tiles.reshape(16, -1, x.shape[3])
         products = aligned_empty((*tiles.shape[:2], outputs), x.dtype)
         product(tiles, kernels, products)
-        _store(_times(TO_OUTPUT, products), y[block.first : block.last], block)
+        collect(products, y, block)
     return y
 
 
@@ -78,7 +79,7 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
     total = None
     for block, tiles in transformed_blocks(x, window):
         gradients = aligned_empty((*tiles.shape[:5], outputs), x.dtype)
-        _spread(dy[block.first : block.last], block, gradients)
+        spread(dy, gradients, block)
         part = aligned_empty((16, outputs, channels), x.dtype)
         products_of_columns(
             gradients.reshape(16, -1, outputs), tiles.reshape(16, -1, channels), part
@@ -115,30 +116,47 @@ def transformed_blocks(x: Array, window: Window) -> Iterator[tuple[Block, Array]
     """
     height, width = tile_grid(window)
     images, _, _, channels = x.shape
-    group = max(1, TILES // (height * width))
+    group = max(1, min(images, TILES // (height * width)))
     band = min(height, max(1, TILES // width))
-    frame = (2, 2, min(group, images), height + 1, width + 1, channels)
-    by_parity = aligned_empty(frame, x.dtype)
-    by_parity[...] = 0
-    pixels = min(group, images) * width * channels
-    rows = aligned_empty((8 * pixels * (band + 1),), x.dtype)
-    tiles = aligned_empty((16 * pixels * band,), x.dtype)
+    memory = aligned_empty((16 * group * band * width * channels,), x.dtype)
+    parts = aligned_empty((2, 2, group, height + 1, width + 1, channels), x.dtype)
+    rows = aligned_empty((8 * group * (band + 1) * width * channels,), x.dtype)
     for first in range(0, images, group):
         last = min(first + group, images)
-        parts = by_parity[:, :, : last - first]
-        _part_by_parity(x[first:last], window, parts)
         for top in range(0, height, band):
-            bottom = min(top + band, height)
-            shape = (last - first, bottom - top, width, channels)
-            yield (
-                Block(first, last, top, bottom),
-                _transform(parts[:, :, :, top : bottom + 1], rows, tiles, shape),
-            )
+            block = Block(first, last, top, min(top + band, height))
+            shape = (4, 4, last - first, block.bottom - top, width, channels)
+            tiles = memory[: math.prod(shape)].reshape(shape)
+            transform(x, tiles, block, window, (parts, rows))
+            yield block, tiles
 
 
 def tile_grid(window: Window) -> Pair:
     """Rows and columns of tiles; a last one may hang over the edge."""
     return -(-window.output[0] // 2), -(-window.output[1] // 2)
+
+
+@kernel
+def transform(
+    x: Array, tiles: Array, block: Block, window: Window, memory: tuple[Array, Array]
+) -> None:
+    """Bᵀ d B of x (N, H, W, C), first along the rows, then down the columns.
+
+    Blocks come in order: in `memory` images lie parted, with a frame of zeros, from their first
+    rows of tiles on.
+    """
+    parts, rows = memory
+    if block.first == block.top == 0:
+        parts[...] = 0
+    parts = parts[:, :, : block.last - block.first]
+    if block.top == 0:
+        _part_by_parity(x[block.first : block.last], window, parts)
+    parts = parts[:, :, :, block.top : block.bottom + 1]
+    n, height, width, channels = tiles.shape[2:]
+    along = (4, 2, n, height + 1, width, channels)
+    d = rows[: math.prod(along)].reshape(along)
+    _combine(parts[:, 0], parts[:, 1], 3, d)
+    _combine(d[:, 0], d[:, 1], 2, tiles)
 
 
 def _part_by_parity(x: Array, window: Window, parts: Array) -> None:
@@ -150,17 +168,6 @@ def _part_by_parity(x: Array, window: Window, parts: Array) -> None:
             i, j = (top + 1 - row) // 2, (left + 1 - column) // 2
             target = parts[row, column]
             target[:, i : i + pixels.shape[1], j : j + pixels.shape[2]] = pixels
-
-
-def _transform(parts: Array, rows: Array, tiles: Array, shape: tuple[int, ...]) -> Array:
-    """Bᵀ d B, first along the rows, then down the columns; `rows` and `tiles` are memory."""
-    n, height, width, channels = shape
-    along = (4, 2, n, height + 1, width, channels)
-    d = rows[: math.prod(along)].reshape(along)
-    _combine(parts[:, 0], parts[:, 1], 3, d)
-    out = tiles[: 16 * math.prod(shape)].reshape(4, 4, *shape)
-    _combine(d[:, 0], d[:, 1], 2, out)
-    return out
 
 
 def _combine(even: Array, odd: Array, axis: int, out: Array) -> None:
@@ -175,6 +182,18 @@ def _combine(even: Array, odd: Array, axis: int, out: Array) -> None:
     np.subtract(d1, d3, out=out[3])
 
 
+@kernel
+def collect(products: Array, y: Array, block: Block) -> None:
+    """Aᵀ M A of products (16, tiles, O), put where it belongs in y (N, Ho, Wo, O)."""
+    y = y[block.first : block.last]
+    tiles = _times(TO_OUTPUT, products)
+    tiles = tiles.reshape(2, 2, len(y), block.bottom - block.top, -1, y.shape[3])
+    for row in (0, 1):
+        for column in (0, 1):
+            target = y[:, 2 * block.top + row : 2 * block.bottom : 2, column::2]
+            target[...] = tiles[row, column, :, : target.shape[1], : target.shape[2]]
+
+
 def _times(matrix: Array, columns: Array) -> Array:
     """matrix @ columns.reshape(places, -1), piece by piece."""
     columns = columns.reshape(len(columns), -1)
@@ -186,23 +205,15 @@ def _times(matrix: Array, columns: Array) -> Array:
     return product
 
 
-def _store(tiles: Array, y: Array, block: Block) -> None:
-    """Put tiles of outputs (4, n · rows · columns · O) where they belong in y (n, Ho, Wo, O)."""
-    tiles = tiles.reshape(2, 2, len(y), block.bottom - block.top, -1, y.shape[3])
-    for row in (0, 1):
-        for column in (0, 1):
-            target = y[:, 2 * block.top + row : 2 * block.bottom : 2, column::2]
-            target[...] = tiles[row, column, :, : target.shape[1], : target.shape[2]]
-
-
-def _spread(dy: Array, block: Block, tiles: Array) -> None:
-    """A dY Aᵀ of dY (n, Ho, Wo, O) to tiles (4, 4, n, rows, columns, O), first along the rows."""
-    dy = _in_whole_tiles(dy[:, 2 * block.top : 2 * block.bottom])
-    for row, spread in ((0, tiles[0]), (1, tiles[3])):
-        spread[0] = dy[:, row::2, ::2]
-        np.negative(dy[:, row::2, 1::2], out=spread[3])
-        np.subtract(spread[0], spread[3], out=spread[1])
-        np.add(spread[0], spread[3], out=spread[2])
+@kernel
+def spread(dy: Array, tiles: Array, block: Block) -> None:
+    """A dY Aᵀ of dY (N, Ho, Wo, O) to tiles (4, 4, images, rows, columns, O), rows first."""
+    dy = _in_whole_tiles(dy[block.first : block.last, 2 * block.top : 2 * block.bottom])
+    for row, along in ((0, tiles[0]), (1, tiles[3])):
+        along[0] = dy[:, row::2, ::2]
+        np.negative(dy[:, row::2, 1::2], out=along[3])
+        np.subtract(along[0], along[3], out=along[1])
+        np.add(along[0], along[3], out=along[2])
     np.add(tiles[0], tiles[3], out=tiles[1])
     np.subtract(tiles[0], tiles[3], out=tiles[2])
     np.negative(tiles[3], out=tiles[3])
