@@ -86,7 +86,6 @@ class Replica:
         self._buffers = BufferAverage(self.model, comm, config.train.shards)
         self._reducer: Reducer | None = None  # from the first step on
         self.note = ""
-        self.is_together = False  # whether all ranks share memory, and can `consult`
         self._optimizer = ShardedOptimizer(
             self._names, self._parameters, self._flat, self._buckets, comm, make_optimizer(config)
         )
@@ -113,12 +112,11 @@ class Replica:
         self._optimizer.move(flat, arena)
         self._council = Council(
             arena,
-            self._comm.rank,
+            self._comm,
             len(self._parameters),
             owned_blocks(self._buckets, self._comm.size),
             len(self._buckets) + VOTED,
         )
-        self.is_together = len(arena.hosts) == 1
         return Reducer(self._names, self._parameters, self._buckets, self._comm, shards, arena)
 
     # -- a step ---------------------------------------------------------------------------------
@@ -198,7 +196,7 @@ class Replica:
         return seconds
 
     def consult(self, result: StepResult, pauses: bool) -> list[Vote]:
-        """What all ranks say of the step just computed; every rank must ask. See `is_together`."""
+        """What all ranks say of the step just computed; every rank must ask."""
         assert self._reducer is not None, "no step has been computed"
         squares = self._reducer.sums_of_squares
         vote = Vote(pauses, result.non_finite is None, self._reducer.used, squares)

@@ -1,11 +1,10 @@
 """The coordinator's decisions: events in, instructions out. Pure.
 
-The coordinator orders every step of a run. It never sees a gradient: it lets workers in, gives
-them ranks, collects one report per rank and step, computes the global norm and the clip
-coefficient from the reported sums of squares, and orders the step to be applied or skipped. Workers
-that share memory it allows to decide up to the next border by themselves (`stretch`): it then
-notes down what they report. At step borders it has the test set evaluated and checkpoints written.
-It keeps the ledger of committed steps and the totals of the epoch.
+The coordinator never sees a gradient: it lets workers in, gives them ranks, collects one report per
+rank and step, computes the global norm and the clip coefficient from the reported sums of squares,
+and orders the step to be applied or skipped. Up to the next border it allows the workers to decide
+by themselves (`stretch`), and notes down what they report. At step borders it has the test set
+evaluated and checkpoints written. It keeps the ledger of committed steps and the epoch's totals.
 
     JOINING --all there--> PREPARING --all ready--> STEPPING <--> BORDER --> LEAVING --> OVER
 
@@ -343,8 +342,7 @@ class CoordinatorState:
         if problem and self._has_diverged():
             return self._fail(None, self._diverged(problem))
         self._tasks = self._border_tasks(self.step)
-        together = all(worker.report and worker.report.together for worker in self.by_rank)
-        self._until = self._stretch_end() if together and not self._tasks else 0
+        self._until = 0 if self._tasks else self._stretch_end()
         commit = m.Commit(
             step=self.ledger.step,
             apply=self.ledger.applied,

@@ -61,7 +61,6 @@ class StepReport(Message, frozen=True, kw_only=True):
     unused: tuple[int, ...]  # parameters that got no gradient from my shards
     non_finite: tuple[int, str] | None  # shard, and what: "the loss" …
     seconds: Seconds
-    together: bool = False  # all ranks share memory: they could decide steps by themselves
 
 
 class Committed(Message, frozen=True, kw_only=True):

@@ -183,7 +183,6 @@ class Session:
             unused=result.unused,
             non_finite=result.non_finite,
             seconds=result.seconds,
-            together=self._replica.is_together,
         )
         self._tell_stop()
         if self._stretch.covers(step):

@@ -1,9 +1,9 @@
 """Steps that the workers decide by themselves, all alike, and tell the coordinator of afterwards.
 
 Between two step borders the coordinator's decision is a pure function of what the ranks report.
-Workers that share memory tell each other (ddp.parallel.council), so that none has to wait for an
-answer: the coordinator allows them a *stretch* of steps (`Commit.until`), and gets their reports in
-batches. It computes every decision again for its ledger. A worker that was asked to stop, or to
+Workers tell each other (ddp.parallel.council), so that none has to wait for an answer: the
+coordinator allows them a *stretch* of steps (`Commit.until`), and gets their reports in batches. It
+computes every decision again for its ledger. A worker that was asked to stop, or to
 pause by the coordinator, says so in its vote: then all ask about the step, as about the first one
 and those at a border. Pure: the clock is handed in.
 """

@@ -301,7 +301,14 @@ def test_a_step_is_committed_when_all_have_reported() -> None:
     assert run.hear(1, report(1, 0), np.full(2, 0.25)) == []
     commits = sent(run.hear(0, report(0, 0), np.full(2, 0.25)))
     expected = m.Commit(
-        step=0, apply=True, lr=0.5, clip=clip_coefficient(1.0, 1.0), unused=(), go_on=True
+        step=0,
+        apply=True,
+        lr=0.5,
+        clip=clip_coefficient(1.0, 1.0),
+        unused=(),
+        go_on=True,
+        until=1,  # behind step 1 there is a border
+        total_steps=4,
     )
     assert commits == [expected] * 2
 

@@ -23,11 +23,7 @@ FROM_WORKER: list[m.FromWorker] = [
     m.StepReport(step=3, shards=(SHARD,), unused=(1, 2), non_finite=(1, "w"), seconds=TIMES),
     m.Committed(step=3, optimizer_s=0.25),
     m.Decided(
-        reports=(
-            m.StepReport(
-                step=4, shards=(), unused=(), non_finite=None, seconds=TIMES, together=True
-            ),
-        ),
+        reports=(m.StepReport(step=4, shards=(), unused=(), non_finite=None, seconds=TIMES),),
         optimizer_s=(0.5,),
     ),
     m.EvaluationReport(batches=(BATCH,)),

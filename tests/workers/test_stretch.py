@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from ddp.comm.arena import open_arena
 from ddp.comm.communicator import Communicator
 from ddp.config import Config
 from ddp.parallel.council import Council, Vote, record_size
+from tests.helpers.hosts import make_up_hosts
 from tests.helpers.tasks import train
 from tests.helpers.worlds import run_world
 from tests.workers.test_coordinator_state import Run, config, only, report, sent
@@ -38,7 +39,7 @@ def long(**changes: object) -> Config:
 
 
 def decided(rank: int, *steps: int, **changes: object) -> m.Decided:
-    reports = tuple(report(rank, step, together=True, **changes) for step in steps)
+    reports = tuple(report(rank, step, **changes) for step in steps)
     return m.Decided(reports=reports, optimizer_s=(0.25,) * len(steps))
 
 
@@ -52,7 +53,7 @@ class Allowed(Run):
     def __init__(self, start: Config | None = None) -> None:
         super().__init__(start=start or long())
         self.begin()
-        self.orders = sent(self.report(0, together=True))
+        self.orders = sent(self.report(0))
         self.commit(0)
 
     def tell_decided(self, rank: int, *steps: int, **changes: object) -> list[Instruction]:
@@ -62,18 +63,10 @@ class Allowed(Run):
 # -- the coordinator ----------------------------------------------------------------------------
 
 
-def test_workers_that_share_memory_are_allowed_to_decide_up_to_the_next_border() -> None:
+def test_workers_are_allowed_to_decide_up_to_the_next_border() -> None:
     run = Allowed()
     assert [order.until for order in run.orders] == [STEPS - 1] * 2  # type: ignore[union-attr]
     assert all(order.total_steps == STEPS for order in run.orders)  # type: ignore[union-attr]
-
-
-def test_a_worker_that_does_not_share_keeps_all_asking() -> None:
-    run = Run(start=long())
-    run.begin()
-    run.hear(0, report(0, 0, together=True), np.full(2, 0.25))
-    orders = sent(run.hear(1, report(1, 0), np.full(2, 0.25)))
-    assert [order.until for order in orders] == [0, 0]  # type: ignore[union-attr]
 
 
 def test_nobody_goes_on_alone_for_ever() -> None:
@@ -101,7 +94,7 @@ def test_the_ledger_of_a_stretch_is_that_of_a_run_that_asks() -> None:
     values = np.stack([squares(1, 0.25 + 0.5 * step)[0] for step in range(1, STEPS - 1)])
     for rank in range(2):
         decides.hear(rank, decided(rank, *range(1, STEPS - 1)), values)
-    decides.report(STEPS - 1, squares=0.25 + 0.5 * (STEPS - 1), together=True)
+    decides.report(STEPS - 1, squares=0.25 + 0.5 * (STEPS - 1))
     decides.commit(STEPS - 1)
     assert only(decides.said, RecordStep) == only(asks.said, RecordStep)
 
@@ -109,9 +102,9 @@ def test_the_ledger_of_a_stretch_is_that_of_a_run_that_asks() -> None:
 def test_a_report_behind_the_stretch_waits_until_all_have_told_of_it() -> None:
     run = Allowed()
     run.tell_decided(0, *range(1, STEPS - 1))
-    assert run.hear(0, report(0, STEPS - 1, together=True), np.full(2, 0.25)) == []
+    assert run.hear(0, report(0, STEPS - 1), np.full(2, 0.25)) == []
     run.tell_decided(1, *range(1, STEPS - 1))
-    said = run.hear(1, report(1, STEPS - 1, together=True), np.full(2, 0.25))
+    said = run.hear(1, report(1, STEPS - 1), np.full(2, 0.25))
     assert [order.step for order in sent(said)] == [STEPS - 1] * 2  # type: ignore[union-attr]
     assert run.state.phase is Phase.BORDER
 
@@ -119,7 +112,7 @@ def test_a_report_behind_the_stretch_waits_until_all_have_told_of_it() -> None:
 def test_what_is_told_before_the_commit_of_the_first_step_is_everywhere_waits_too() -> None:
     run = Run(start=long())
     run.begin()
-    run.report(0, together=True)
+    run.report(0)
     run.hear(0, m.Committed(step=0, optimizer_s=0.5))
     run.hear(0, decided(0, 1), squares(1))
     said = run.hear(1, m.Committed(step=0, optimizer_s=0.5))
@@ -148,7 +141,7 @@ def test_a_stop_makes_the_workers_pause_and_ends_the_run_at_the_step_they_ask_ab
     assert sent(run.tell(StopRequested("SIGTERM"))) == [m.Pause(), m.Pause()]
     for rank in range(2):
         run.tell_decided(rank, 1, 2)
-    orders = sent(run.report(3, together=True))
+    orders = sent(run.report(3))
     assert [(order.step, order.go_on, order.until) for order in orders] == [(3, False, 0)] * 2  # type: ignore[union-attr]
     assert isinstance(sent(run.commit(3))[0], m.SendState)
 
@@ -248,7 +241,11 @@ def test_steps_are_told_of_at_intervals_and_once() -> None:
 # -- the council --------------------------------------------------------------------------------
 
 
-def test_every_rank_hears_the_votes_of_all_in_every_round() -> None:
+@pytest.mark.parametrize("hosts", ["aaa", "aba", "abc"])
+def test_every_rank_hears_the_votes_of_all_in_every_round(
+    hosts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_up_hosts(monkeypatch, hosts)
     blocks = [2, 0, 3]
 
     def said(rank: int, number: int) -> Vote:
@@ -258,7 +255,7 @@ def test_every_rank_hears_the_votes_of_all_in_every_round() -> None:
     def one_rank(comm: Communicator) -> list[list[Vote]]:
         own_bytes = [64 + 8 * record_size(2, n) for n in blocks]
         arena = open_arena(comm, 64, own_bytes, 1, LIMIT_S)
-        council = Council(arena, comm.rank, 2, blocks, channel=0)
+        council = Council(arena, comm, 2, blocks, channel=0)
         rounds = []
         for number in range(4):
             rounds.append(council.hold(said(comm.rank, number), LIMIT_S))
@@ -272,31 +269,47 @@ def test_every_rank_hears_the_votes_of_all_in_every_round() -> None:
 # -- whole runs ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("workers", "sharing"), [(1, "auto"), (3, "auto"), (3, "off")])
 def test_most_steps_of_a_run_are_decided_by_the_workers_and_the_metrics_have_them_all(
-    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workers: int, sharing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
-    genuine = Session._tell_decided
-
-    def counted(self: Session) -> None:
-        asked.append(0)
-        genuine(self)
-
-    monkeypatch.setattr(Session, "_tell_decided", counted)
     changes: dict[str, Any] = {
         "train": {"steps": 40, "evaluate_every_epochs": 100},
         "checkpoint": {"every_epochs": 100},
+        "cluster": {"shared_memory": sharing},
     }
-    together = train(tmp_path / "together", workers, **changes)
-    assert len(asked) < 40 * workers / 2
-    apart = train(tmp_path / "apart", workers, **changes, cluster={"shared_memory": "off"})
-    rows = [
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("together", "apart")
-    ]
-    assert together["fingerprint"] == apart["fingerprint"]
-    for row in (*rows[0], *rows[1]):
+    decided = train_counting(tmp_path / "decided", workers, monkeypatch, **changes)
+    monkeypatch.setattr(Stretch, "covers", lambda stretch, step: False)
+    asked = train_counting(tmp_path / "asked", workers, monkeypatch, **changes)
+    assert asked.times == 40 * workers
+    assert decided.times < 40 * workers / 2
+    assert decided.fingerprint == asked.fingerprint
+    assert decided.rows == asked.rows
+    assert [row["step"] for row in decided.rows] == list(range(1, 41))
+
+
+class Counted(NamedTuple):
+    """A run, with how often its workers asked about a step or told of some."""
+
+    times: int
+    fingerprint: str
+    rows: list[dict[str, Any]]  # of the metrics, without the times
+
+
+def train_counting(
+    out: Path, workers: int, monkeypatch: pytest.MonkeyPatch, **changes: Any
+) -> Counted:
+    told: list[int] = []
+    genuine = Session._tell_decided
+
+    def counted(self: Session) -> None:
+        told.append(0)
+        genuine(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_tell_decided", counted)
+        summary = train(out, workers, **changes)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
         assert all("optimizer" in seconds for seconds in row.pop("seconds"))
-    assert rows[0] == rows[1]
-    assert [row["step"] for row in rows[0]] == list(range(1, 41))
+    return Counted(len(told), summary["fingerprint"], rows)
