@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ddp.autograd.node import Array
+from ddp.autograd.ops.blocks import aligned_copy
 
 SMALL = 1_000_000
 LEAST_ROWS = 48
@@ -101,7 +102,7 @@ def products_of_columns(a: Array, b: Array, out: Array) -> None:
 
 def right_operand(b: Array) -> Array:
     """(..., K, N) as `product` likes it: in C order for pieces, else as it is."""
-    return np.ascontiguousarray(b) if piece_rows(b) else b
+    return aligned_copy(b) if piece_rows(b) else b
 
 
 def piece_rows(matrix: Array) -> int:

@@ -49,6 +49,13 @@ def aligned_like(x: Array) -> Array:
     return np.ndarray(x.shape, x.dtype, aligned_empty((x.size,), x.dtype), 0, x.strides)
 
 
+def aligned_copy(x: Array) -> Array:
+    """A dense copy in C order."""
+    copy = aligned_empty(x.shape, x.dtype)
+    copy[...] = x
+    return copy
+
+
 def lie_alike(x: Array, y: Array) -> bool:
     """Whether `x`, which is dense, and `y` are plain arrays whose memory has one order."""
     return type(x) is type(y) is np.ndarray and x.strides == y.strides

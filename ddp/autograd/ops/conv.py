@@ -145,8 +145,8 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     """Whether Winograd's way takes less time than the columns, by what was measured of both.
 
     Counted per input and output channel, in products at the speed of a large matrix product: the
-    columns cost as much as 20 products per input, the transforms of a tile as much as 624 per
-    channel, and the kernel's way there and back as much as 96 tiles. (72 shapes; where the two are
+    columns cost as much as 20 products per input, the transforms of a tile as much as 640 per
+    channel, and the kernel's way there and back as much as 48 tiles. (25 shapes; where the two are
     within a tenth of each other the choice may be the wrong one.)
     """
     if window.kernel != (3, 3) or window.stride != (1, 1) or window.dilation != (1, 1):
@@ -156,7 +156,7 @@ def suits_winograd(window: Window, images: int, outputs: int, channels: int) -> 
     height, width = window.output
     tiles = images * -(-height // 2) * -(-width // 2)
     by_columns = 9 * images * height * width * (1 + 20 / outputs)
-    by_tiles = 16 * (tiles + 96) + 624 * tiles * (1 / channels + 1 / outputs)
+    by_tiles = 16 * (tiles + 48) + 640 * tiles * (1 / channels + 1 / outputs)
     return by_tiles < by_columns
 
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from ddp.autograd.node import Array
 from ddp.autograd.ops.blas import product, product_of_columns, right_operand
+from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.layout import run_of
 from ddp.autograd.ops.window import Window
 
@@ -47,7 +48,7 @@ def correlate(x: Array, w: Array, window: Window) -> Array:
     """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
     if not leaves_kernels(window, len(x), len(w)):
         return correlate_taps(x, taps_of(w), window)
-    y = np.empty((len(x), *window.output, len(w)), x.dtype)
+    y = aligned_empty((len(x), *window.output, len(w)), x.dtype)
     rows, kernels = y.reshape(-1, len(w)), w.reshape(len(w), -1)
     for block, columns in column_blocks(x, window, by_channel=True):
         rows[block] = (kernels @ columns.T).T  # the larger one first, as BLAS likes it
@@ -59,7 +60,7 @@ def correlate_taps(x: Array, taps: Array, window: Window) -> Array:
     outputs = taps.shape[3]
     tile = tile_width(window, outputs)
     matrix = right_operand(band_matrix(taps, window, tile))
-    y = np.empty((len(x), *window.output, outputs), x.dtype)
+    y = aligned_empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
     for block, columns in column_blocks(x, window, tile):
         product(columns, matrix, rows[block])
