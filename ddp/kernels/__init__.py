@@ -24,6 +24,7 @@ P = ParamSpec("P")
 NAMES = ("numpy", "numba")
 
 _references: dict[str, Callable[..., None]] = {}  # every function marked `@kernel`
+_names: dict[Callable[..., None], str] = {}  # of what `@kernel` made of them
 _compiled: dict[str, Callable[..., None]] = {}  # what stands in for them; empty: NumPy
 
 
@@ -32,17 +33,18 @@ def kernel(reference: Callable[P, None]) -> Callable[P, None]:
 
     Its first argument is an array, whose dtype is that of all that count. All arrays are dense.
     """
-    name = name_of(reference)
+    name = f"{reference.__module__.rpartition('.')[2]}.{reference.__name__}"
 
     @functools.wraps(reference)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        compiled = _compiled.get(name)
-        if compiled is None or args[0].dtype.char != "f":  # type: ignore[attr-defined]
+        twin = _compiled.get(name)
+        if twin is None or args[0].dtype.char != "f":  # type: ignore[attr-defined]
             reference(*args, **kwargs)
         else:
-            compiled(*args, **kwargs)
+            twin(*args, **kwargs)
 
     _references[name] = reference
+    _names[run] = name
     return run
 
 
@@ -82,14 +84,9 @@ def in_use() -> str:
     return description()
 
 
-def is_compiled(kernel: Callable[..., None]) -> bool:
-    """Whether something compiled stands in for this kernel, for float32 arrays."""
-    return name_of(kernel) in _compiled
-
-
-def name_of(function: Callable[..., None]) -> str:
-    """Such as "gelu.forward"."""
-    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+def stand_in(kernel: Callable[..., None]) -> Callable[..., None] | None:
+    """What stands in for this kernel, for float32 arrays; None while NumPy computes."""
+    return _compiled.get(_names[kernel])
 
 
 def references() -> dict[str, Callable[..., None]]:
@@ -97,4 +94,4 @@ def references() -> dict[str, Callable[..., None]]:
     return dict(_references)
 
 
-__all__ = ["NAMES", "in_use", "is_available", "is_compiled", "kernel", "references", "use"]
+__all__ = ["NAMES", "in_use", "is_available", "kernel", "references", "stand_in", "use"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.kernels import is_compiled
+from ddp.kernels import stand_in
 from ddp.optim.optimizer import Optimizer, ParamGroup
 from ddp.optim.pieces import PIECE_ELEMENTS, Array, Together, pieces
 from ddp.optim.updates import wanted
@@ -82,8 +82,11 @@ class ElementwiseOptimizer(Optimizer):
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         names = self._kept(group)
-        if self._kernel is not None and is_compiled(self._kernel):
-            params = self._move_whole(self._kernel, params, names, group)
+        kernel = None if self._kernel is None else stand_in(self._kernel)
+        if kernel is not None:
+            params = self._move_whole(kernel, params, names, group)
+            if not params:
+                return
         small = Together(self._scratch) if len(params) >= MANY else None
         shared, now = None, group
         for param in params:
@@ -114,10 +117,7 @@ class ElementwiseOptimizer(Optimizer):
         names: Names,
         group: ParamGroup,
     ) -> list[Tensor]:
-        """Move parameters by the compiled kernel, in one pass each; return those not in float32.
-
-        One that is not dense is copied, and copied back.
-        """
+        """Move parameters by the compiled kernel, in one pass each; return those not in float32."""
         left, shared = [], None
         for param in params:
             if param.array.dtype.char != "f":
@@ -130,12 +130,24 @@ class ElementwiseOptimizer(Optimizer):
             arrays = [param.array, param._grad.array]  # type: ignore[union-attr]  # all have one
             for name in names:
                 arrays.append(state[name].array)
-            dense = [np.ascontiguousarray(array) for array in arrays]
-            kernel(*dense, *arguments)
-            for number, array in enumerate(dense):
-                if number != 1 and array is not arrays[number]:
-                    arrays[number][...] = array.reshape(arrays[number].shape)
+            for array in arrays:
+                if not array.flags.c_contiguous or array.ndim == 0:
+                    self._move_copies(kernel, arrays, arguments)
+                    break
+            else:
+                kernel(*arrays, *arguments)
         return left
+
+    @staticmethod
+    def _move_copies(
+        kernel: Callable[..., None], arrays: Sequence[Array], arguments: tuple[Any, ...]
+    ) -> None:
+        """Move what is not dense as a copy that is."""
+        copies = [array.reshape(-1).copy() for array in arrays]
+        kernel(*copies, *arguments)
+        for number, copy in enumerate(copies):
+            if number != 1:  # the gradient is as it was
+                arrays[number][...] = copy.reshape(arrays[number].shape)
 
     def _move_together(self, small: Together, names: Names, now: Values) -> Together:
         """Move small parameters as one, unless one must see what is done to another."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ddp.autograd.tensor import Tensor
-from ddp.kernels import is_compiled, kernel
+from ddp.kernels import kernel, stand_in
 from ddp.optim.checks import check_at_least_zero, check_hints
 from ddp.optim.elementwise import ElementwiseOptimizer, Names, Numbers, State, Values, Work
 from ddp.optim.optimizer import ParamGroup
@@ -103,7 +103,7 @@ class SGD(ElementwiseOptimizer):
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
         """The plain case is spelled out: with few small parameters, calls are what a step costs."""
-        if not self._is_plain(group):
+        if stand_in(move) is not None or not self._is_plain(group):
             super()._update(params, group)
             return
         momentum, lr, beginners = group["momentum"], group["lr"], []
@@ -121,7 +121,7 @@ class SGD(ElementwiseOptimizer):
             super()._update(beginners, group)
 
     def _is_plain(self, group: ParamGroup) -> bool:
-        """Whether a step is b = momentum * b + g;  p -= lr * b, in NumPy."""
+        """Whether a step is b = momentum * b + g;  p -= lr * b."""
         return (
             group["momentum"] != 0
             and group["dampening"] == 0
@@ -129,7 +129,6 @@ class SGD(ElementwiseOptimizer):
             and not group["nesterov"]
             and not group["maximize"]
             and self.gradient_factor == 1.0
-            and not is_compiled(move)
         )
 
     def _arguments(self, names: Names, work: Work | None, now: Values) -> tuple[Any, ...]:
