@@ -8,8 +8,8 @@ in turn cost the processors that have no such kernels, so they have at least LEA
 matrices are cut into strips of columns as well: with operands of (64, 512) and (512, 512) pieces of
 16 rows and 64 columns take three quarters of the time. Both operands should begin on a cache line.
 
-A large matrix beside the few rows of a batch is the exception: a product in pieces of 24 rows takes
-a tenth to a third less time with those kernels, and a tenth more without.
+A large matrix beside the few rows of a batch is the exception: a product in pieces of 12 to 48 rows
+takes a tenth to a third less time with those kernels, and a tenth more without.
 
 The size of the pieces decides bits: it depends on shapes only.
 """
@@ -27,7 +27,8 @@ ROWS = 16  # that the kernels work on together
 STRIP = 64  # columns that are worked on together, where whole rows are too long
 MOST_ROWS = 96  # that are added up at a time, where rows are what is summed over
 FEW = 32  # rows of a batch up to which a large matrix is worth cutting into
-FEW_PIECES = (24, 12)  # rows; the kernels like multiples of six
+ROWS_OF_LARGE = 12  # that the kernels work on together, there
+MOST_OF_LARGE = 48  # rows of a piece, there
 
 
 def product(a: Array, b: Array, out: Array) -> None:
@@ -43,10 +44,13 @@ def product(a: Array, b: Array, out: Array) -> None:
 def product_of_large(a: Array, b: Array, out: Array) -> None:
     """a @ b into `out` for a large (M, K), where K or N are the few rows of a batch.
 
-    `b` (K, N) and `out` (M, N) are dense.
+    `out` (M, N) is dense.
     """
-    pieces = [rows for rows in FEW_PIECES if rows * b.size <= SMALL] if min(b.shape) <= FEW else []
-    _product_in_pieces(a, b, out, pieces[0] if pieces and len(a) * b.size > SMALL else 0)
+    piece = min(MOST_OF_LARGE, SMALL // max(1, b.size)) // ROWS_OF_LARGE * ROWS_OF_LARGE
+    if piece == 0 or min(b.shape) > FEW or len(a) * b.size <= SMALL:
+        np.matmul(a, b, out=out)
+    else:
+        _product_in_pieces(a, aligned_copy(b), out, piece)
 
 
 def _product_in_pieces(a: Array, b: Array, out: Array, piece: int) -> None:

@@ -48,7 +48,7 @@ def _product(x: Array, w: Array, b: Array) -> Array:
     """x @ wᵀ + b, dense. Which operand comes first is a matter of the shapes only."""
     if w.size >= LARGE and len(x) <= FEW_ROWS:
         y = np.empty((len(w), len(x)), np.result_type(w, x))
-        product_of_large(w, np.ascontiguousarray(x.T), y)
+        product_of_large(w, x.T, y)
         return np.add(y.T, b, order="C")
     y = x.dot(w.T)
     y += b
@@ -122,7 +122,7 @@ def _weight_gradient(dy: Array, x: Array, out: Array | None) -> Array:
     if columns * rows < LARGE or len(x) > FEW_ROWS:
         return _times(dy.T, x, out)
     dw = np.empty((columns, rows), dy.dtype) if out is None else out
-    product_of_large(dy.T, np.ascontiguousarray(x), dw)
+    product_of_large(dy.T, x, dw)
     return dw
 
 
