@@ -18,6 +18,7 @@ from typing import Any
 
 from ddp.autograd.grad_mode import enable_grad
 from ddp.autograd.tensor import Tensor
+from ddp.optim.denormals import Flushing
 from ddp.optim.hooks import OptimizerHooks
 from ddp.optim.pieces import Scratch
 
@@ -111,12 +112,13 @@ class Optimizer(OptimizerHooks):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            params = [param for param in group["params"] if param._grad is not None]
-            if params:
-                self._update(params, _with_numbers(group))
-                for param in params:
-                    param._version_cell[0] += 1
+        with Flushing():
+            for group in self.param_groups:
+                params = [param for param in group["params"] if param._grad is not None]
+                if params:
+                    self._update(params, _with_numbers(group))
+                    for param in params:
+                        param._version_cell[0] += 1
         return loss
 
     def _update(self, params: Sequence[Tensor], group: ParamGroup) -> None:
