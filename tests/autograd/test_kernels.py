@@ -17,10 +17,21 @@ from ddp.nn import functional as F
 RNG = np.random.default_rng(0)
 
 
-def test_memory_begins_on_a_cache_line() -> None:
-    arrays = [blocks.aligned_empty((3, size), np.dtype(np.float32)) for size in (0, 1, 7, 500)]
-    assert all(array.ctypes.data % blocks.CACHE_LINE == 0 for array in arrays)
-    assert [array.shape for array in arrays] == [(3, 0), (3, 1), (3, 7), (3, 500)]
+def test_much_memory_begins_on_a_cache_line() -> None:
+    sizes = [0, 7, blocks.ALIGNED_FROM_BYTES, blocks.ALIGNED_FROM_BYTES + 1]
+    arrays = [blocks.aligned_empty((3, size), np.dtype(np.float32)) for size in sizes]
+    assert all(array.ctypes.data % blocks.CACHE_LINE == 0 for array in arrays[2:])
+    assert [array.shape for array in arrays] == [(3, size) for size in sizes]
+    swapped = blocks.aligned_like(arrays[2].T)
+    assert swapped.strides == arrays[2].T.strides
+    assert swapped.ctypes.data % blocks.CACHE_LINE == 0
+
+
+def test_arrays_are_worked_on_where_they_lie_only_as_long_as_asked() -> None:
+    usual = np.getbufsize()
+    with blocks.unbuffered():
+        assert np.getbufsize() == blocks.LONG_RUN
+    assert np.getbufsize() == usual
 
 
 def test_blocks_are_views_that_cover_everything_once() -> None:

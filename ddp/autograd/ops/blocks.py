@@ -19,6 +19,7 @@ from ddp.autograd.node import Array
 BLOCK = 1 << 15  # elements: four float32 arrays of it are 512 KiB, which an L2 cache holds
 
 CACHE_LINE = 64  # bytes
+ALIGNED_FROM_BYTES = 1 << 16  # for less, finding the place costs more than it saves
 
 LONG_ROW = 1024  # elements: up to here a plain sum in float32 is as good as NumPy's pairwise one
 
@@ -38,8 +39,11 @@ def unbuffered() -> Iterator[None]:
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Uninitialised memory in C order that begins on a cache line."""
-    memory = np.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8)
+    """Uninitialised memory in C order that begins on a cache line, if there is much of it."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < ALIGNED_FROM_BYTES:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + CACHE_LINE, np.uint8)
     start = -memory.__array_interface__["data"][0] % CACHE_LINE
     return np.ndarray(shape, dtype, memory, start)
 
