@@ -153,6 +153,9 @@ def _run(
                 present = waiting[output_nr]
                 if present is None:
                     waiting[output_nr] = gradient
+                elif gradient is not None and plain and node.gives_new_arrays and not node._hooks:
+                    gradient += present  # nobody else has it: no new memory
+                    waiting[output_nr] = gradient
                 elif gradient is not None:
                     waiting[output_nr] = present + gradient
                 if awaited == 1:

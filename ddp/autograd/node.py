@@ -99,7 +99,7 @@ class Node:
     saves: ClassVar[Mapping[str, int] | None] = None
 
     # Whether each array that `backward` returns is new, and nobody else's: then a leaf without a
-    # gradient may keep it as its own.
+    # gradient may keep it as its own, and one that has arrived before is added to it in place.
     gives_new_arrays: ClassVar[bool] = False
 
     _num_outputs: int
