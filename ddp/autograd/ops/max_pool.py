@@ -13,7 +13,6 @@ ways to the same numbers:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 from ddp.autograd.node import Array, Gradients, Node
 from ddp.autograd.ops.layout import channels_first, channels_last, pixels, runs
 from ddp.autograd.ops.pool import framed, positions
-from ddp.autograd.ops.window import Window
+from ddp.autograd.ops.window import Pair, Window
 from ddp.autograd.tensor import Tensor, wrap
 from ddp.kernels import kernel
 
@@ -40,7 +39,7 @@ def max_pool2d(input: Tensor, window: Window) -> Tensor:
     output = wrap(channels_first(y))
     places = None
     if node := MaxPool2DWithIndicesBackward0.record(output, input):
-        places = np.zeros(y.shape, place_numbers(window).dtype)
+        places = np.zeros(y.shape, place_numbers(window.kernel).dtype)
         node.window = window
         node.save(input, places)
     maxima(x, window, y, places)
@@ -76,10 +75,10 @@ def give(dy: Array, places: Array, window: Window, dx: Array) -> None:
 
 
 @lru_cache(256)
-def place_numbers(window: Window) -> Array:
+def place_numbers(kernel: Pair) -> Array:
     """The places of a window's positions: a column that counts from the last one, 0, backwards."""
-    count = window.kernel[0] * window.kernel[1]
-    return np.arange(count, dtype=np.min_scalar_type(count))[::-1, np.newaxis]
+    count = math.prod(kernel)
+    return np.arange(count, dtype=np.min_scalar_type(count))[::-1, np.newaxis].copy()
 
 
 def is_side_by_side(window: Window) -> bool:
@@ -96,7 +95,7 @@ def taken_apart(x: Array, window: Window) -> Array:
 
 def find_maxima_apart(x: Array, window: Window, y: Array, places: Array | None) -> None:
     """`maxima` of windows side by side."""
-    apart, numbers = taken_apart(x, window), place_numbers(window)
+    apart, numbers = taken_apart(x, window), place_numbers(window.kernel)
     for images, top, bottom in blocks(y.shape, MATRIX):
         rows = apart[:, :, images, top:bottom].copy().view(x.dtype).reshape(len(numbers), -1)
         best = y[images, top:bottom].reshape(-1)
@@ -109,7 +108,7 @@ def find_maxima_apart(x: Array, window: Window, y: Array, places: Array | None) 
 
 def give_to_maxima_apart(dy: Array, places: Array, window: Window, dx: Array) -> None:
     """`give` for windows side by side."""
-    apart, numbers = taken_apart(dx, window), place_numbers(window)
+    apart, numbers = taken_apart(dx, window), place_numbers(window.kernel)
     for images, top, bottom in blocks(dy.shape, MATRIX):
         rows = np.equal(places[images, top:bottom].reshape(-1), numbers).astype(dy.dtype)
         rows *= dy[images, top:bottom].reshape(-1)
@@ -180,12 +179,15 @@ def steps(window: Window, shape: tuple[int, ...]) -> tuple[tuple[int, Index, Ind
     return tuple(plan)
 
 
-def blocks(shape: tuple[int, ...], size: int = BLOCK) -> Iterator[tuple[slice, int, int]]:
+@lru_cache(256)
+def blocks(shape: tuple[int, ...], size: int = BLOCK) -> list[tuple[slice, int, int]]:
     """(N, Ho, Wo, C) in dense blocks: the images, the first row and the end of the rows."""
     images, rows = block_size(shape, size)
-    for first in range(0, shape[0], images):
-        for top in range(0, shape[1], rows):
-            yield slice(first, first + images), top, min(top + rows, shape[1])
+    return [
+        (slice(first, first + images), top, min(top + rows, shape[1]))
+        for first in range(0, shape[0], images)
+        for top in range(0, shape[1], rows)
+    ]
 
 
 def block_size(shape: tuple[int, ...], size: int = BLOCK) -> tuple[int, int]:
