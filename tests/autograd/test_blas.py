@@ -7,6 +7,7 @@ import pytest
 
 from ddp.autograd.ops.blas import (
     SMALL,
+    is_cut_into_strips,
     piece_rows,
     product,
     product_of_columns,
@@ -33,11 +34,21 @@ def test_a_product_in_pieces_is_the_product(rows: int, batch: tuple[int, ...]) -
 
 
 @pytest.mark.parametrize("rows", [0, 1, 95, 96, 97, 192, 300])
-def test_a_product_of_columns_in_pieces_is_the_product(rows: int) -> None:
-    a, b = draw(1, rows, 64), draw(2, rows, 147)
-    out = np.empty((64, 147))
+@pytest.mark.parametrize(("outputs", "depth"), [(64, 144), (64, 147), (30, 147), (128, 1152)])
+def test_a_product_of_columns_in_pieces_is_the_product(rows: int, outputs: int, depth: int) -> None:
+    a, b = draw(1, rows, outputs), draw(2, rows, depth)
+    out = np.empty((outputs, depth))
     product_of_columns(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 27, 100])
+def test_a_matrix_that_stays_in_the_cache_is_multiplied_in_strips(rows: int) -> None:
+    a, b = draw(1, rows, 300), draw(2, 300, 192)
+    assert is_cut_into_strips(b)
+    out = np.empty((rows, 192))
+    product(a, b, out)
+    np.testing.assert_allclose(out, a @ b, atol=1e-11)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 48, 100])

@@ -5,8 +5,9 @@ read the operands where they lie; for larger ones it first copies both into an o
 which pays when each copied number is used often. With few columns it does not: of a product of
 (227, 147) and (147, 64) the pieces run at 200 GFLOP/s, the whole at 140. Pieces of few rows would
 in turn cost the processors that have no such kernels, so they have at least LEAST_ROWS. Stacks of
-matrices are cut into strips of columns as well: with operands of (64, 512) and (512, 512) pieces of
-16 rows and 64 columns take three quarters of the time. Both operands should begin on a cache line.
+matrices, and one that stays in the cache, are cut into strips of columns as well: with operands of
+(64, 512) and (512, 512) pieces of 16 rows and 64 columns take three quarters of the time. Both
+operands should begin on a cache line.
 
 A large matrix beside the few rows of a batch is the exception: a product in pieces of 12 to 48 rows
 takes a tenth to a third less time with those kernels, and a tenth more without.
@@ -20,10 +21,12 @@ import numpy as np
 
 from ddp.autograd.node import Array
 from ddp.autograd.ops.blocks import aligned_copy
+from ddp.autograd.ops.layout import ones
 
 SMALL = 1_000_000
 LEAST_ROWS = 48
 ROWS = 16  # that the kernels work on together
+IN_CACHE = 512 << 10  # bytes of a matrix that is read again for every piece
 STRIP = 64  # columns that are worked on together, where whole rows are too long
 MOST_ROWS = 96  # that are added up at a time, where rows are what is summed over
 FEW = 32  # rows of a batch up to which a large matrix is worth cutting into
@@ -34,10 +37,9 @@ MOST_OF_LARGE = 48  # rows of a piece, there
 def product(a: Array, b: Array, out: Array) -> None:
     """a @ b into `out`: (..., M, K), (..., K, N), (..., M, N), with rows that lie densely."""
     piece = piece_rows(b)
-    if piece == 0 and b.ndim > 2 and b.shape[-1] % STRIP == 0:
+    if piece == 0 and is_cut_into_strips(b):
         piece = SMALL // (b.shape[-2] * STRIP) // ROWS * ROWS
-        if piece > 0:
-            a, b, out = a[..., None, :, :], strips(b), strips(out)
+        a, b, out = a[..., None, :, :], strips(b), strips(out)
     _product_in_pieces(a, b, out, piece)
 
 
@@ -65,6 +67,13 @@ def _product_in_pieces(a: Array, b: Array, out: Array, piece: int) -> None:
         np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
 
 
+def is_cut_into_strips(b: Array) -> bool:
+    """Whether (..., K, N), of which whole rows are too long for a piece, is cut across as well."""
+    depth, width = b.shape[-2:]
+    fits = width % STRIP == 0 and depth * STRIP * ROWS <= SMALL
+    return fits and (b.ndim > 2 or b.nbytes <= IN_CACHE)
+
+
 def row_pieces(matrix: Array, rows: int) -> Array:
     """(..., M, N) → (..., M / rows, rows, N), a view."""
     *rest, height, width = matrix.shape
@@ -79,16 +88,22 @@ def strips(matrix: Array) -> Array:
 
 def product_of_columns(a: Array, b: Array, out: Array) -> None:
     """aᵀ @ b into `out`: (M, N), (M, K), (N, K), all dense."""
+    if out.shape[1] % ROWS > 0 == out.shape[0] % ROWS:  # the kernels like it the other way round
+        turned = np.empty(out.shape[::-1], out.dtype)
+        product_of_columns(b, a, turned)
+        out[...] = turned.T
+        return
     piece = min(MOST_ROWS, piece_rows(out))
     whole = 0 if piece == 0 else len(a) // piece * piece
-    if whole <= piece:
+    if piece == 0 and len(a) <= MOST_ROWS:
+        products_of_columns(a[None], b[None], out[None])
+    elif whole <= piece:
         np.matmul(a.T, b, out=out)
-        return
-    pieces_of_a = a[:whole].reshape(-1, piece, a.shape[1]).transpose(0, 2, 1)
-    parts = np.matmul(pieces_of_a, b[:whole].reshape(-1, piece, b.shape[1]))
-    np.matmul(np.ones(len(parts), out.dtype), parts.reshape(len(parts), -1), out=out.reshape(-1))
-    if whole < len(a):
-        out += a[whole:].T @ b[whole:]
+    else:
+        parts = np.matmul(row_pieces(a[:whole], piece).swapaxes(1, 2), row_pieces(b[:whole], piece))
+        np.matmul(ones(len(parts), out.dtype), parts.reshape(len(parts), -1), out=out.reshape(-1))
+        if whole < len(a):
+            out += a[whole:].T @ b[whole:]
 
 
 def products_of_columns(a: Array, b: Array, out: Array) -> None:
@@ -106,7 +121,7 @@ def products_of_columns(a: Array, b: Array, out: Array) -> None:
 
 def right_operand(b: Array) -> Array:
     """(..., K, N) as `product` likes it: in C order for pieces, else as it is."""
-    return aligned_copy(b) if piece_rows(b) else b
+    return aligned_copy(b) if piece_rows(b) or is_cut_into_strips(b) else b
 
 
 def piece_rows(matrix: Array) -> int:

@@ -27,7 +27,7 @@ import numpy as np
 
 from ddp.autograd.node import Array
 from ddp.autograd.ops.blas import product, product_of_columns, right_operand
-from ddp.autograd.ops.blocks import aligned_empty
+from ddp.autograd.ops.blocks import aligned_copy, aligned_empty
 from ddp.autograd.ops.layout import run_of
 from ddp.autograd.ops.window import Window
 
@@ -245,7 +245,7 @@ def column_blocks(
     rows = max(ROWS, COLUMNS_BYTES // max(1, depth * x.itemsize))
     group = max(1, min(images, rows // (height * width)))
     band = min(height, max(1, rows // width))
-    memory = np.empty((group * band * width, depth), x.dtype)
+    memory = aligned_empty((group * band * width, depth), x.dtype)
     padded = np.zeros((group, *window.padded, channels), x.dtype) if window.is_padded else None
     for first in range(0, images, group):
         last = min(first + group, images)
@@ -261,8 +261,8 @@ def column_blocks(
             columns.reshape(-1).view(runs.dtype).reshape(part.shape)[...] = part
             start = (first * height + top) * width
             if by_channel:
-                columns = columns.reshape(len(columns), -1, channels).transpose(0, 2, 1)
-                columns = columns.reshape(len(columns), depth)
+                columns = columns.reshape(len(columns), -1, channels)
+                columns = aligned_copy(columns.transpose(0, 2, 1)).reshape(len(columns), depth)
             yield slice(start, start + len(columns)), columns
 
 
