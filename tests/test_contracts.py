@@ -42,6 +42,7 @@ PLANTED = {
         "import zmq",
     ),
     "msgpack only in ddp.wire": ("ddp/comm/solo.py", "import msgpack"),
+    "numba only in ddp.kernels.compiled": ("ddp/autograd/ops/gelu.py", "import numba"),
     "PyTorch is an oracle for tests, never a part": ("ddp/nn/init.py", "import torch"),
     "transports do not know each other": ("ddp/comm/mpi.py", "import ddp.comm.threads"),
 }
