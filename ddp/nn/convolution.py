@@ -120,8 +120,9 @@ class _Conv(_ConvNd):
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._frame(), self.padding_mode), (0,) * self.axes
+        weight, bias = self._weight_and_bias()
         return type(self).function(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input, weight, bias, self.stride, padding, self.dilation, self.groups
         )
 
     def _frame(self) -> list[int]:

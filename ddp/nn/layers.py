@@ -59,11 +59,8 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in_features) → (..., out_features)."""
-        own = self._parameters
-        try:  # half a microsecond less than the look-up of an attribute that is no attribute
-            return F.linear(input, own["weight"], own["bias"])  # type: ignore[arg-type]
-        except KeyError:  # something else has taken a parameter's place
-            return F.linear(input, self.weight, self.bias)
+        weight, bias = self._weight_and_bias()
+        return F.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         return (

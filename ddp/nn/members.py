@@ -42,6 +42,14 @@ class Members:
                 return held[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def _weight_and_bias(self) -> tuple[Any, Any]:
+        """The two of a layer, a microsecond sooner than attributes that are none are looked up."""
+        own = self._parameters
+        try:
+            return own["weight"], own["bias"]
+        except KeyError:  # something else has taken a parameter's place
+            return self.weight, self.bias
+
     def __setattr__(self, name: str, value: Any) -> None:
         members = self.__dict__
         if isinstance(value, Parameter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ddp.autograd.ops import conv, conv_variants
 from ddp.autograd.ops.window import Pair, Window, window_on
 from ddp.autograd.tensor import Tensor
@@ -22,47 +24,58 @@ def conv2d(
 
     `padding` is a size, "valid" (none) or "same" (stride 1 only: the output has the input's size).
     """
-    if input.ndim == 3:
+    if input.array.ndim == 3:
         batch = input.reshape(1, *input.shape)
         return conv2d(batch, weight, bias, stride, padding, dilation, groups)[0]
     _check_channels(input, weight, groups)
-    kernel = (weight.shape[2], weight.shape[3])
     strides, dilations = pair(stride), pair(dilation)
     _check_bias_and_dilation(input, bias, dilations)
+    pads = padding if isinstance(padding, str) else pair(padding)
+    kernel = weight.array.shape[2:4]
+    window = _window(image_size(input), kernel, strides, pads, dilations)
+    return conv.conv2d(input, weight, bias, window, groups)
+
+
+@lru_cache(1024)
+def _window(
+    image: Pair, kernel: Pair, strides: Pair, padding: Pair | str, dilations: Pair
+) -> Window:
+    """The windows on an image; RuntimeError if there are none."""
     frame = _frame(padding, kernel, strides, dilations)
-    window = window_on(image_size(input), kernel, strides, frame, dilations)
+    window = window_on(image, kernel, strides, frame, dilations)
     if min(window.output) < 1:
         raise RuntimeError(
             f"Calculated padded input size per channel: ({by(window.padded, ' x ')}). Kernel "
             f"size: ({by(kernel, ' x ')}). Kernel size can't be greater than actual input size"
         )
-    return conv.conv2d(input, weight, bias, window, groups)
+    return window
 
 
 def _check_channels(input: Tensor, weight: Tensor, groups: int) -> None:
-    if input.ndim != weight.ndim:
-        axes = weight.ndim - 2
+    x, w = input.array, weight.array
+    if x.ndim != w.ndim:
+        axes = w.ndim - 2
         raise RuntimeError(
             f"Expected {axes + 1}D (unbatched) or {axes + 2}D (batched) input to conv{axes}d, but "
-            f"got input of size: {list(input.shape)}"
+            f"got input of size: {list(x.shape)}"
         )
-    if input.dtype != weight.dtype:
+    if x.dtype != w.dtype:
         raise RuntimeError(
             f"Input type ({dtype_name(input)}) and weight type ({dtype_name(weight)}) should be "
             "the same"
         )
-    if input.shape[1] != weight.shape[1] * groups:
+    if x.shape[1] != w.shape[1] * groups:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(weight.shape)}, expected "
-            f"input{list(input.shape)} to have {weight.shape[1] * groups} channels, but got "
-            f"{input.shape[1]} channels instead"
+            f"Given groups={groups}, weight of size {list(w.shape)}, expected "
+            f"input{list(x.shape)} to have {w.shape[1] * groups} channels, but got "
+            f"{x.shape[1]} channels instead"
         )
 
 
 def _check_bias_and_dilation(input: Tensor, bias: Tensor | None, dilation: Pair) -> None:
     if min(dilation) < 1:
         raise RuntimeError("dilation should be greater than zero")
-    if bias is not None and bias.dtype != input.dtype:
+    if bias is not None and bias.array.dtype != input.array.dtype:
         raise RuntimeError(
             f"Input type ({dtype_name(input)}) and bias type ({dtype_name(bias)}) should be the "
             "same"

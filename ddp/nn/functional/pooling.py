@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def max_pool2d(
 
     With `return_indices` also where each lies in its plane, as row · W + column (int64).
     """
-    if input.ndim == 3:
+    if input.array.ndim == 3:
         batch = input.unsqueeze(0)
         sizes = (kernel_size, stride, padding, dilation, ceil_mode)
         found = max_pool2d(batch, *sizes, return_indices)
@@ -72,18 +73,24 @@ def _pool_window(
     dilation: Size,
     ceil_mode: bool,
 ) -> Window:
-    kernel, pads = pair(kernel_size), pair(padding)
+    kernel = pair(kernel_size)
     strides = kernel if stride is None or stride == () else pair(stride)
-    _check_sizes(kernel, strides, pads, pair(dilation))
-    window = window_on(
-        image_size(input), kernel, strides, symmetric(pads), pair(dilation), ceil_mode
-    )
+    pads, dilations = pair(padding), pair(dilation)
+    window = _checked_window(image_size(input), kernel, strides, pads, dilations, ceil_mode)
     if min(window.output) < 1:
         raise RuntimeError(
             f"Given input size: {tuple(input.shape[1:])}. Calculated output size: "
             f"{(input.shape[1], *window.output)}. Output size is too small"
         )
     return window
+
+
+@lru_cache(1024)
+def _checked_window(
+    image: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Window:
+    _check_sizes(kernel, stride, padding, dilation)
+    return window_on(image, kernel, stride, symmetric(padding), dilation, ceil_mode)
 
 
 def _check_sizes(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:

@@ -34,6 +34,7 @@ def by(sizes: tuple[int, ...], sign: str = "x") -> str:
 
 def image_size(input: Tensor) -> Pair:
     """Height and width of images (N, C, H, W); RuntimeError for another rank."""
-    if input.ndim != 4:
+    shape = input.array.shape
+    if len(shape) != 4:
         raise RuntimeError(f"expected 3D or 4D (batched) input, but got shape {input.shape}")
-    return input.shape[2], input.shape[3]
+    return shape[2], shape[3]
