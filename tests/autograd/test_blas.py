@@ -7,6 +7,7 @@ import pytest
 
 from ddp.autograd.ops.blas import (
     SMALL,
+    fair_share,
     is_cut_into_strips,
     piece_rows,
     product,
@@ -40,6 +41,13 @@ def test_a_product_of_columns_in_pieces_is_the_product(rows: int, outputs: int, 
     out = np.empty((outputs, depth))
     product_of_columns(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "share"), [(0, 5, 1), (7, 0, 1), (7, 9, 7), (16, 15, 8), (227, 106, 76)]
+)
+def test_parts_are_as_few_and_as_even_as_can_be(count: int, most: int, share: int) -> None:
+    assert fair_share(count, most) == share
 
 
 @pytest.mark.parametrize("rows", [0, 1, 27, 100])

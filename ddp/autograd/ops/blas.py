@@ -36,11 +36,11 @@ MOST_OF_LARGE = 48  # rows of a piece, there
 
 def product(a: Array, b: Array, out: Array) -> None:
     """a @ b into `out`: (..., M, K), (..., K, N), (..., M, N), with rows that lie densely."""
-    piece = piece_rows(b)
-    if piece == 0 and is_cut_into_strips(b):
-        piece = SMALL // (b.shape[-2] * STRIP) // ROWS * ROWS
+    most = piece_rows(b)
+    if most == 0 and is_cut_into_strips(b):
+        most = SMALL // (b.shape[-2] * STRIP) // ROWS * ROWS
         a, b, out = a[..., None, :, :], strips(b), strips(out)
-    _product_in_pieces(a, b, out, piece)
+    _product_in_pieces(a, b, out, most and fair_share(a.shape[-2], most))
 
 
 def product_of_large(a: Array, b: Array, out: Array) -> None:
@@ -65,6 +65,12 @@ def _product_in_pieces(a: Array, b: Array, out: Array, piece: int) -> None:
         )
     if whole < a.shape[-2]:
         np.matmul(a[..., whole:, :], b, out=out[..., whole:, :])
+
+
+def fair_share(count: int, most: int) -> int:
+    """The size of each part, when as few parts as can be of at most `most` share `count` alike."""
+    parts = max(1, -(-count // max(1, most)))
+    return max(1, -(-count // parts))
 
 
 def is_cut_into_strips(b: Array) -> bool:
