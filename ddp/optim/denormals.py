@@ -26,7 +26,9 @@ Environment = ctypes.c_uint32 * 8  # of x86-64: what the x87 has, then MXCSR
 MXCSR = 7
 FLUSHES = 0x8040  # of MXCSR: results, and operands
 
-libc: Any = ctypes.CDLL(None)
+libc: Any = ctypes.PyDLL(None)  # which keeps the GIL: these calls take nanoseconds
+get_environment = getattr(libc, "fegetenv", None)
+set_environment = getattr(libc, "fesetenv", None)
 
 
 class Flushing:
@@ -37,25 +39,25 @@ class Flushing:
     def __enter__(self) -> None:
         if SWITCHED_ON is not None:
             self._before = Environment()
-            libc.fegetenv(self._before)
-            libc.fesetenv(SWITCHED_ON)
+            get_environment(self._before)
+            set_environment(SWITCHED_ON)
 
     def __exit__(self, *exc_info: object) -> None:
         if SWITCHED_ON is not None:
-            libc.fesetenv(self._before)
+            set_environment(self._before)
 
 
 def with_switch_on(machine: str) -> Any:
     """The environment in which this machine flushes; None where that does not work."""
-    if machine != "x86_64" or not hasattr(libc, "fesetenv"):
+    if machine != "x86_64" or get_environment is None or set_environment is None:
         return None
     before, flushing = Environment(), Environment()
-    libc.fegetenv(before)
-    libc.fegetenv(flushing)
+    get_environment(before)
+    get_environment(flushing)
     flushing[MXCSR] |= FLUSHES
-    libc.fesetenv(flushing)
+    set_environment(flushing)
     flushed = is_flushing()
-    libc.fesetenv(before)
+    set_environment(before)
     return flushing if flushed and not is_flushing() else None
 
 
