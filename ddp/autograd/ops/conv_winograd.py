@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ddp.autograd.node import Array
-from ddp.autograd.ops.blas import SMALL, product, products_of_columns
+from ddp.autograd.ops.blas import SMALL, fair_share, product, products_of_columns
 from ddp.autograd.ops.blocks import aligned_empty, unbuffered
 from ddp.autograd.ops.layout import runs
 from ddp.autograd.ops.window import Pair, Window
@@ -116,8 +116,8 @@ def transformed_blocks(x: Array, window: Window) -> Iterator[tuple[Block, Array]
     """
     height, width = tile_grid(window)
     images, _, _, channels = x.shape
-    group = max(1, min(images, TILES // (height * width)))
-    band = min(height, max(1, TILES // width))
+    group = fair_share(images, TILES // (height * width))
+    band = fair_share(height, TILES // width)
     memory = aligned_empty((16 * group * band * width * channels,), x.dtype)
     parts = aligned_empty((2, 2, group, height + 1, width + 1, channels), x.dtype)
     rows = aligned_empty((8 * group * (band + 1) * width * channels,), x.dtype)
