@@ -138,6 +138,28 @@ WINDOWS = {
 }
 
 
+def scatter() -> Iterator[Case]:
+    for what, tile, by_channel, stride, dilation in (
+        ("runs", 2, False, 1, 1),
+        ("places", 0, False, 2, 1),
+        ("dilated", 0, False, 1, 2),
+        ("by channel", 0, True, 2, 2),
+    ):
+        window = window_on((9, 11), (3, 3), (stride,) * 2, ((1, 1), (1, 2)), (dilation,) * 2)
+        rows = 2 * window.output[0] * window.output[1] // max(tile, 1)
+        run = (max(tile, 1) - 1) * stride + 3
+        for channels in (3, 32):
+            yield Case(
+                "conv_columns.scatter",
+                f"{what}, {channels} channels",
+                lambda w=window, t=tile, b=by_channel, c=channels, r=(rows, 3 * run * channels): [
+                    *(numbers(*r), numbers(2, *w.padded, c), w, t, b),
+                ],
+                0,
+                1e-5,
+            )
+
+
 def max_pool() -> Iterator[Case]:
     """Of numbers of which many are equal; with NaN among them, it is open where it was."""
     for what, (channels, kernel, stride, padding, dilation) in WINDOWS.items():
@@ -234,4 +256,12 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
-CASES = [*gelu(), *optimizers(), *batch_norm(), *winograd(), *max_pool(), *layer_norm()]
+CASES = [
+    *gelu(),
+    *optimizers(),
+    *batch_norm(),
+    *winograd(),
+    *max_pool(),
+    *scatter(),
+    *layer_norm(),
+]

@@ -30,6 +30,7 @@ from ddp.autograd.ops.blas import product, product_of_columns, right_operand
 from ddp.autograd.ops.blocks import aligned_copy, aligned_empty
 from ddp.autograd.ops.layout import run_of
 from ddp.autograd.ops.window import Window
+from ddp.kernels import kernel
 
 # Half a core's L2 cache: best or next to it on seven shapes with 1 to 128 channels. It is part of
 # the result's bits: weight gradients are summed block by block.
@@ -110,33 +111,49 @@ def scattered_gradient(dy: Array, w: Array, window: Window) -> Array:
     dx = np.zeros((len(dy), *window.padded, channels), dy.dtype)
     for first, last in image_blocks(len(dy), window, channels * dy.itemsize):
         columns = dy[first:last].reshape(-1, outputs) @ matrix
-        if by_channel:
-            columns = columns.reshape(len(columns), channels, -1).transpose(0, 2, 1)
-        columns = columns.reshape(last - first, *window.output, *window.kernel, channels)
-        for row in range(window.kernel[0]):
-            for column in range(window.kernel[1]):
-                pixels = window.shifted(dx[first:last], row, column)
-                pixels += columns[:, :, :, row, column]
+        scatter(columns, dx[first:last], window, 0, by_channel)
     return window.interior(dx)
 
 
 def _scattered_by_tiles(dy: Array, taps: Array, window: Window, tile: int) -> Array:
     """The same by tiles of neighbouring pixels, whose inputs are added back together."""
-    images, channels = len(dy), taps.shape[2]
-    height, width = window.output[0], window.output[1] // tile
     matrix = band_matrix(taps, window, tile).T
     columns = dy.reshape(-1, len(matrix)) @ matrix
-    reached = run_length(window, tile) * channels
-    columns = columns.reshape(images, height, width, window.kernel[0], reached)
-    dx = np.zeros((images, window.padded[0], window.padded[1] * channels), dy.dtype)
-    step = tile * window.stride[1] * channels
+    dx = np.zeros((len(dy), *window.padded, taps.shape[2]), dy.dtype)
+    scatter(columns, dx, window, tile, False)
+    return window.interior(dx)
+
+
+@kernel
+def scatter(columns: Array, dx: Array, window: Window, tile: int, by_channel: bool) -> None:
+    """Add rows of columns to the pixels of a framed dx (N, Hp, Wp, C) that they are made of.
+
+    A row is of `tile` neighbouring pixels; of one, added place by place of the kernel, for 0.
+    """
+    images, _, _, channels = dx.shape
+    if tile > 0:
+        _scatter_runs(columns, dx.reshape(images, dx.shape[1], -1), window, tile, channels)
+        return
+    if by_channel:
+        columns = columns.reshape(len(columns), channels, -1).transpose(0, 2, 1)
+    columns = columns.reshape(images, *window.output, *window.kernel, channels)
+    for row in range(window.kernel[0]):
+        for column in range(window.kernel[1]):
+            pixels = window.shifted(dx, row, column)
+            pixels += columns[:, :, :, row, column]
+
+
+def _scatter_runs(columns: Array, dx: Array, window: Window, tile: int, channels: int) -> None:
+    """Add rows of kernels as wholes to dx (N, Hp, Wp · C)."""
+    height, width = window.output[0], window.output[1] // tile
+    reached, step = run_length(window, tile) * channels, tile * window.stride[1] * channels
+    columns = columns.reshape(len(dx), height, width, window.kernel[0], reached)
     for place in range(width):
         for row in range(window.kernel[0]):
             top = row * window.dilation[0]
             rows = slice(top, top + (height - 1) * window.stride[0] + 1, window.stride[0])
             pixels = dx[:, rows, place * step : place * step + reached]
             pixels += columns[:, :, place, row]
-    return window.interior(dx.reshape(images, *window.padded, channels))
 
 
 def leaves_kernels(window: Window, images: int, outputs: int) -> bool:

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddp.kernels.compiled import adam, conv_winograd, gelu, layer_norm, max_pool, norm, sgd
+from ddp.kernels.compiled import (
+    adam,
+    conv_columns,
+    conv_winograd,
+    gelu,
+    layer_norm,
+    max_pool,
+    norm,
+    sgd,
+)
 
 KERNELS: dict[str, Callable[..., None]] = {
     "adam.move": adam.move,
+    "conv_columns.scatter": conv_columns.scatter,
     "conv_winograd.transform": conv_winograd.transform,
     "conv_winograd.collect": conv_winograd.collect,
     "conv_winograd.spread": conv_winograd.spread,
