@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ddp.autograd.tensor import Tensor
 from ddp.data.dataset import Array
 
@@ -22,4 +24,4 @@ def count_correct(output: Any, targets: Array) -> int | None:
     """Right answers of a classifier; None for anything else."""
     if not is_classification(output, targets):
         return None
-    return int((output.array.argmax(axis=1) == targets).sum())
+    return int(np.count_nonzero(output.array.argmax(axis=1) == targets))

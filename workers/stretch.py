@@ -23,7 +23,7 @@ from ddp.schedule import learning_rate
 from workers import messages as m
 from workers.verdict import clip_coefficient
 
-BATCH_S = 0.05  # how often the coordinator hears of the steps, if they are shorter
+BATCH_S = 0.1  # how often the coordinator hears of the steps, if they are shorter
 
 
 class Stretch:

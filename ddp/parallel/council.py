@@ -59,9 +59,7 @@ class Council:
 
     def hold(self, vote: Vote, timeout_s: float) -> list[Vote]:
         """Tell all ranks this one's vote; the votes of all, by rank. Each wait is limited."""
-        self._mine[:2] = vote.pauses, vote.is_finite
-        self._mine[2 : 2 + self._parameters] = vote.used
-        self._mine[2 + self._parameters :] = vote.squares
+        self._mine[:] = (vote.pauses, vote.is_finite, *vote.used, *vote.squares)
         self._tell(timeout_s)
         return [self._read(record.tolist()) for record in self._records]
 
