@@ -256,8 +256,39 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
+PRODUCTS = {
+    "whole tiles": (66, 128, 128),
+    "several blocks": (700, 300, 70),
+    "a narrow rest": (13, 40, 65),
+    "rearranged": (520, 150, 260),
+    "one number": (1, 1, 1),
+    "no depth": (3, 0, 5),
+    "no rows": (0, 4, 5),
+}
+
+
+def gemm() -> Iterator[Case]:
+    for what, (rows, depth, columns) in PRODUCTS.items():
+        for order in ("rows and columns", "rows and rows", "columns and rows, no bias"):
+            yield product(what, rows, depth, columns, order)
+
+
+def product(what: str, rows: int, depth: int, columns: int, order: str) -> Case:
+    def arguments() -> list[Any]:
+        a, b = numbers(rows, depth), numbers(depth, columns, seed=1)
+        if order.startswith("columns"):
+            a = np.asfortranarray(a)
+        if order == "rows and columns":
+            b = np.asfortranarray(b)
+        bias = None if order.endswith("no bias") else numbers(columns, seed=2)
+        return [a, b, bias, unwritten(rows, columns)]
+
+    return Case("gemm.gemm", f"{what}, {order}", arguments, 1e-4, 1e-4)
+
+
 CASES = [
     *gelu(),
+    *gemm(),
     *optimizers(),
     *batch_norm(),
     *winograd(),

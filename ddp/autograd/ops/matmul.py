@@ -8,6 +8,7 @@ import numpy as np
 
 from ddp.autograd.node import NO_EDGE, Array, Gradients, Node, Saves
 from ddp.autograd.ops.broadcast import combine, operands, unbroadcast
+from ddp.autograd.ops.gemm import is_large, large_product
 from ddp.autograd.ops.shape import reshape, squeeze_row, unsafe_view, unsqueeze
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -98,7 +99,7 @@ def _require_rank(name: str, rank: int, *tensors: Tensor) -> None:
 
 
 def _mm(a: Tensor, b: Tensor) -> Tensor:
-    y = wrap(a.array.dot(b.array))
+    y = wrap(_matrix_product(a.array, b.array))
     if node := MmBackward0.record_two(y, a, b):
         to_a, to_b = node.edges
         node.save(b if to_a is not NO_EDGE else None, a if to_b is not NO_EDGE else None)
@@ -115,9 +116,13 @@ class MmBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         b, a = self.saved
         return (
-            None if b is None else dy.dot(b.T),
-            None if a is None else a.T.dot(dy),
+            None if b is None else _matrix_product(dy, b.T),
+            None if a is None else _matrix_product(a.T, dy),
         )
+
+
+def _matrix_product(a: Array, b: Array) -> Array:
+    return large_product(a, b) if is_large(a, b) else a.dot(b)
 
 
 def _mv(a: Tensor, b: Tensor) -> Tensor:

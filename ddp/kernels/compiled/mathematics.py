@@ -52,3 +52,16 @@ def exp(x: Any) -> Any:
 @inlined
 def power_of_two(n: Any) -> Any:
     return from_bits((n + np.int32(127)) << np.int32(23))
+
+
+@intrinsic
+def larger(typing: Any, x: Any, y: Any) -> Any:
+    """The larger of two float32, NaN if one is; unlike a comparison, it goes into vectors."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.FloatType()
+        kind = ir.FunctionType(number, [number, number])
+        maximum = builder.module.declare_intrinsic("llvm.maximum", [number], kind)
+        return builder.call(maximum, arguments)
+
+    return types.float32(types.float32, types.float32), generate
