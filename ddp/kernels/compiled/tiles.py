@@ -52,8 +52,9 @@ def tile_product(rows: int, vectors: int) -> Any:
         )
         tile = [(row, vector) for row in range(rows) for vector in range(vectors)]
         sums = {at: cgutils.alloca_once(builder, VECTOR) for at in tile}
-        for total in sums.values():
+        for (row, vector), total in sums.items():
             builder.store(VECTOR(None), total)
+            fetch(builder, c.vector(builder.add(c_i, c_i.type(row)), c_j, vector))
         lefts = [
             opaque(builder, a.number(builder.add(i, i.type(row)), i.type(0))) for row in range(rows)
         ]
@@ -104,6 +105,14 @@ def opaque(builder: Any, place: Any) -> Any:
     """The same place, of which LLVM does not know how it was found, so that it gets a register."""
     kind = ir.FunctionType(BYTES, [BYTES])
     return builder.asm(kind, "", "=r,0", [builder.bitcast(place, BYTES)], False)
+
+
+def fetch(builder: Any, place: Any) -> None:
+    """Have a place in the cache that is written later."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [BYTES, number, number, number])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
+    builder.call(prefetch, [builder.bitcast(place, BYTES), number(1), number(3), number(1)])
 
 
 def repeated(builder: Any, number: Any) -> Any:
