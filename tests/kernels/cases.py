@@ -138,6 +138,35 @@ WINDOWS = {
 }
 
 
+FEW = {  # images, channels, outputs, size, kernel, padding, stride
+    "no frame": (2, 3, 6, (32, 32), (5, 5), 0, 1),
+    "a frame": (3, 2, 7, (9, 40), (3, 4), 1, 1),
+    "strides": (2, 1, 13, (12, 11), (3, 3), 2, 2),
+}
+
+
+def conv_few() -> Iterator[Case]:
+    for what, (images, channels, outputs, size, kernel, frame, stride) in FEW.items():
+        padding = ((frame, frame), (frame, frame))
+        window = window_on(size, kernel, (stride, stride), padding, (1, 1))
+        x, w = (images, channels, *size), (outputs, channels, *kernel)
+        y = (images, *window.output, outputs)
+        yield Case(
+            "conv_few.correlate",
+            what,
+            lambda w=w, x=x, y=y, o=window: [numbers(*x), numbers(*w, seed=1), o, unwritten(*y)],
+            1e-5,
+            1e-4,
+        )
+        yield Case(
+            "conv_few.weight_gradient",
+            what,
+            lambda w=w, x=x, y=y, o=window: [numbers(*y), numbers(*x, seed=1), o, unwritten(*w)],
+            1e-5,
+            1e-3,
+        )
+
+
 def scatter() -> Iterator[Case]:
     for what, tile, by_channel, stride, dilation in (
         ("runs", 2, False, 1, 1),
@@ -294,5 +323,6 @@ CASES = [
     *winograd(),
     *max_pool(),
     *scatter(),
+    *conv_few(),
     *layer_norm(),
 ]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ddp.kernels.compiled import (
     adam,
     conv_columns,
+    conv_few,
     conv_winograd,
     gelu,
     gemm,
@@ -24,6 +25,8 @@ from ddp.kernels.compiled import (
 KERNELS: dict[str, Callable[..., None]] = {
     "adam.move": adam.move,
     "conv_columns.scatter": conv_columns.scatter,
+    "conv_few.correlate": conv_few.correlate,
+    "conv_few.weight_gradient": conv_few.weight_gradient,
     "conv_winograd.transform": conv_winograd.transform,
     "conv_winograd.collect": conv_winograd.collect,
     "conv_winograd.spread": conv_winograd.spread,
