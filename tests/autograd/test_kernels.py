@@ -132,6 +132,23 @@ def test_heads_of_one_projection_get_the_gradients_of_heads_apart(
     np.testing.assert_array_equal(together.grad.array, expected)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 3, 2), (3, 2, 1, 0), (2, 0, 1, 3)])
+def test_attention_has_the_same_bits_whatever_the_order_of_memory(order: tuple[int, ...]) -> None:
+    values = RNG.standard_normal((4, 2, 3, 70, 16)).astype(np.float32)
+    results = []
+    for axes in ((0, 1, 2, 3), order):
+        arrays = (
+            np.ascontiguousarray(x.transpose(axes)).transpose(np.argsort(axes)) for x in values
+        )
+        q, k, v, dy = (Tensor(array, requires_grad=True) for array in arrays)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y.backward(dy.detach())
+        gradients = [x.grad.array for x in (q, k, v) if x.grad is not None]
+        results.append([y.detach().array, *gradients])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2)])
 def test_split_joins_views_of_one_array_without_a_copy_if_they_lie_in_order(

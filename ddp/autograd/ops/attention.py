@@ -52,10 +52,10 @@ def attention(
         added = np.where(allowed, 0, -np.inf).astype(query.dtype)
     operands = (query.array, key.array, value.array)
     q, k, v = stacked(*operands) if added is None else stacked(*operands, added)[:3]
-    k_t, v = transposed(k), np.ascontiguousarray(v)
+    q, k_t, v = dense_rows(q), transposed(k), np.ascontiguousarray(v)
     k_t *= scale
     shape = (*q.shape[:-1], k.shape[-2])
-    y = np.empty_like(query.array, shape=(*q.shape[:-1], v.shape[-1]))  # keeps the order of axes
+    y = np.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # keeps the order of axes
     mask = None
     if dropout_p > 0:
         mask = current_generator().bernoulli(shape, 1.0 - dropout_p)
@@ -83,6 +83,13 @@ def stacked(*operands: Array) -> list[Array]:
         return list(operands)
     stack = np.broadcast_shapes(*stacks)
     return [np.broadcast_to(x, stack + x.shape[-2:]) for x in operands]
+
+
+def dense_rows(x: Array) -> Array:
+    """x if BLAS can read its matrices where they lie, row by row, else a copy."""
+    row, item = x.strides[-2:]
+    are_dense = item == x.itemsize and row >= x.shape[-1] * item
+    return x if are_dense else np.ascontiguousarray(x)
 
 
 def times(x: Array, factor: float) -> Array:
@@ -169,11 +176,11 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         query, key, value, y, mask, *weights = self.saved
-        q, k, v, _ = stacked(query, key, value, y)
+        q, k, v = (dense_rows(x) for x in stacked(query, key, value, y)[:3])
         dq, dk, dv = (
             dx if self.needs(i) else None for i, dx in enumerate(empty_side_by_side(q, k, v))
         )
-        q, k, v_t = times(q, self.scale), times(k, self.scale), transposed(v)
+        k, v_t = times(k, self.scale), transposed(v)
         dy = np.ascontiguousarray(dy)
         sums = np.vecdot(dy, y)[..., np.newaxis]
         shape = (*q.shape[:-1], k.shape[-2])
@@ -194,9 +201,9 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
                 sum_k.add(keys, ds.swapaxes(-1, -2), q[..., rows, :])
             if sum_v is not None:
                 sum_v.add(keys, d.swapaxes(-1, -2), g)
-        for total in (sum_k, sum_v):
+        for total, factor in ((sum_k, self.scale), (sum_v, 1.0)):
             if total is not None:
-                total.finish()
+                total.finish(factor)
         shapes = (query.shape, key.shape, value.shape, self.bias_shape or ())
         gradients = zip((dq, dk, dv, db), shapes, strict=True)
         found = [None if dx is None else unbroadcast(dx, of) for dx, of in gradients]
@@ -223,8 +230,10 @@ class KeySum:
             np.matmul(a, b, out=some)
             self._known = keys.stop
 
-    def finish(self) -> None:
-        """Keys that no query looks at have a gradient of zero."""
+    def finish(self, factor: float) -> None:
+        """Write the sum times `factor` to `out`; zeros for keys that no query looks at."""
         self._sum[..., self._known :, :] = 0
-        if self._sum is not self._out:
+        if factor != 1:
+            np.multiply(self._sum, factor, out=self._out)
+        elif self._sum is not self._out:
             np.copyto(self._out, self._sum)
