@@ -70,24 +70,22 @@ def walk(
     if leaves is not None:
         dependencies = _restrict(dependencies, captured.keys() | leaves)
     formula: Formula | None = _recorded if create_graph else None
-    if is_anomaly_enabled():
+    if mode.watch is not None and is_anomaly_enabled():
         formula = guarded(formula or _plain)
-    outer = underway.awaited, underway.arrived
-    recording = mode.enabled
-    underway.awaited = dependencies
+    outer, recording = underway.walk, mode.enabled
     mode.enabled = (mode.watch or True) if create_graph else False
     try:
         _run(root, seeds, retain_graph, dependencies, captured, leaves, formula)
     finally:
         mode.enabled = recording
-        underway.awaited, underway.arrived = outer
+        underway.walk = outer
 
 
 def current_walk() -> dict[Node, int]:
     """The nodes that the walk under way may run: an object of its own for each walk."""
-    if underway.awaited is None:
+    if underway.walk is None:
         raise RuntimeError("no backward pass is under way on this thread")
-    return underway.awaited
+    return underway.walk[0]
 
 
 def _plain(node: Node, dys: list[Gradient]) -> Gradients:
@@ -118,7 +116,7 @@ def _run(
     restricted = leaves is not None
     plain = formula is None and not captured
     simple = plain and not restricted
-    underway.arrived = arrived if simple else None
+    underway.walk = dependencies, arrived if simple else None
     node, dys = root, seeds
     while True:
         if plain and node._hooks is None and dys[0] is not None:

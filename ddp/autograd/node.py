@@ -49,8 +49,9 @@ _sequence = itertools.count(1, 2)  # every other number is free for a node that 
 class Underway(threading.local):
     """The walk back that is under way on this thread (`engine.py`)."""
 
-    awaited: dict[Node, int] | None = None  # the nodes it may run → edges not yet walked to them
-    arrived: dict[Node, Any] | None = None  # gradients that wait; None if others may see them
+    # The nodes it may run → edges not yet walked to them; gradients that wait, None if others may
+    # see them.
+    walk: tuple[dict[Node, int], dict[Node, Any] | None] | None = None
 
 
 underway = Underway()
@@ -321,15 +322,16 @@ class AccumulateGrad(Node):
         return ()
 
     def _room(self) -> Array | None:
-        leaf, arrived = self.variable, underway.arrived
+        if underway.walk is None:
+            return None
+        leaf, (awaited, arrived) = self.variable, underway.walk
         if (
             arrived is None
             or leaf._grad is not None
             or leaf._backward_hooks
             or self._hooks is not None
             or self in arrived
-            or underway.awaited is None
-            or underway.awaited.get(self) != 1
+            or awaited.get(self) != 1
         ):
             return None
         return leaf.grad_buffer

@@ -12,6 +12,7 @@ import numpy as np
 from ddp.autograd.grad_mode import mode
 from ddp.autograd.node import FREED, NO_EDGE, Array, Edge, Gradients, Node, Saves
 from ddp.autograd.ops.blas import product_of_large
+from ddp.autograd.ops.gemm import LARGE as LARGE_PRODUCT
 from ddp.autograd.ops.gemm import is_large, large_product
 from ddp.autograd.ops.layout import column_sums
 from ddp.autograd.ops.shape import TBackward0, t
@@ -51,7 +52,7 @@ def _product(x: Array, w: Array, b: Array) -> Array:
         y = np.empty((len(w), len(x)), np.result_type(w, x))
         product_of_large(w, x.T, y)
         return np.add(y.T, b, order="C")
-    if is_large(x, w.T):
+    if w.size * len(x) >= LARGE_PRODUCT and is_large(x, w.T):
         return large_product(x, w.T, b)
     y = x.dot(w.T)
     y += b
