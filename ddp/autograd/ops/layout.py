@@ -20,13 +20,24 @@ FEW_CHANNELS = 4
 
 def channels_last(x: Array) -> Array:
     """(N, C, ...) → (N, ..., C), a view."""
-    return x.transpose(0, *range(2, x.ndim), 1)
+    return x.transpose(axes_last(x.ndim))
 
 
 def channels_first(x: Array) -> Array:
     """(N, ..., C) → (N, C, ...), a view."""
-    last = x.ndim - 1
-    return x.transpose(0, last, *range(1, last))
+    return x.transpose(axes_first(x.ndim))
+
+
+@lru_cache
+def axes_last(ndim: int) -> tuple[int, ...]:
+    """The axes of (N, C, ...), the channels' last."""
+    return (0, *range(2, ndim), 1)
+
+
+@lru_cache
+def axes_first(ndim: int) -> tuple[int, ...]:
+    """The axes of (N, ..., C), the channels' second."""
+    return (0, ndim - 1, *range(1, ndim - 1))
 
 
 def pixels(x: Array) -> Array:
@@ -35,7 +46,9 @@ def pixels(x: Array) -> Array:
     Few channels are copied one by one, in a third of the time of all together.
     """
     last = channels_last(x)
-    if last.flags.c_contiguous or x.shape[1] > FEW_CHANNELS:
+    if last.flags.c_contiguous:
+        return last
+    if x.shape[1] > FEW_CHANNELS:
         return np.ascontiguousarray(last)
     dense = np.empty(last.shape, x.dtype)
     for channel in range(x.shape[1]):
