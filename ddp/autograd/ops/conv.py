@@ -4,9 +4,9 @@ Shapes are PyTorch's: images (N, C, H, W), weights (O, C / groups, kh, kw). Memo
 (`layout.py`), so the pixels of a window's row are one run of it.
 
 There are two ways: a product with the column matrix (`conv_columns.py`) serves all shapes, the
-tiles of Winograd (`conv_winograd.py`) most 3x3 kernels with stride 1. Which is taken depends on
-shapes only, never on a measurement at run time: they add in different orders, and equal inputs
-have to give equal bits.
+tiles of Winograd (`conv_winograd.py`) most 3x3 kernels with stride 1. Where kernels are compiled
+there is a third (`conv_few.py`). Which is taken depends on shapes only, never on a measurement at
+run time: they add in different orders, and equal inputs have to give equal bits.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from functools import lru_cache
 import numpy as np
 
 from ddp.autograd.node import Array, Gradients, Node
-from ddp.autograd.ops import conv_columns, conv_winograd
-from ddp.autograd.ops.layout import channels_first, column_sums, pixels
+from ddp.autograd.ops import conv_columns, conv_few, conv_winograd
+from ddp.autograd.ops.blocks import aligned_empty
+from ddp.autograd.ops.layout import channels_first, channels_last, column_sums, pixels
 from ddp.autograd.ops.window import Window
-from ddp.autograd.tensor import Tensor, view_of, wrap
+from ddp.autograd.tensor import Tensor, wrap
 
 
 def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int = 1
 ) -> Tensor:
     """Convolve (N, C, H, W) with (O, C / groups, kh, kw) → (N, O, Ho, Wo)."""
-    x = pixels(input.array)
+    x = channels_last(input.array)
     parts = [
         correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window)
         for g in range(groups)
@@ -39,8 +40,6 @@ def conv2d(
     inputs = (input, weight) if bias is None else (input, weight, bias)
     if node := ConvolutionBackward0.record(output, *inputs):
         node.window, node.groups = window, groups
-        if x.flags.owndata:  # a copy, in the order in which the gradient needs it again
-            input = view_of(input, channels_first(x))
         node.save(input if node.needs(1) else None, weight if node.needs(0) else None)
     return output
 
@@ -70,7 +69,7 @@ class ConvolutionBackward0(Node):
             ]
             dx = channels_first(_joined(parts, 3))
         if self.needs(1):
-            dw = self._weight_gradient(dys, pixels(x))
+            dw = self._weight_gradient(dys, channels_last(x))
         if len(self.edges) == 2:
             return dx, dw
         db = bias_gradient(dy) if self.needs(2) else None
@@ -104,18 +103,35 @@ def add_bias(y: Array, bias: Array) -> None:
 
 
 def correlate(x: Array, w: Array, window: Window) -> Array:
-    """x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
+    """x (N, H, W, C) in any order of memory, w (O, C, kh, kw) → (N, Ho, Wo, O)."""
+    if conv_few.suits(window, w.shape[0], w.shape[1], x.dtype):
+        y = aligned_empty((len(x), *window.output, len(w)), x.dtype)
+        conv_few.correlate(planes(x), np.ascontiguousarray(w), window, y)
+        return y
+    x = pixels(channels_first(x))
     if suits_winograd(window, len(x), *w.shape[:2]):
         return conv_winograd.correlate(x, conv_winograd.transformed(w), window)
     return conv_columns.correlate(x, w, window)
 
 
 def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
-    """dW from dY (N, Ho, Wo, O) and x (N, H, W, C), written to the dense dw (O, C, kh, kw)."""
+    """dW, written to a dense dw (O, C, kh, kw), from dY (N, Ho, Wo, O) and x (N, H, W, C).
+
+    x may have any order of memory.
+    """
+    if conv_few.suits(window, dw.shape[0], dw.shape[1], x.dtype):
+        conv_few.weight_gradient(dy, planes(x), window, dw)
+        return
+    x = pixels(channels_first(x))
     if suits_winograd(window, len(x), dy.shape[3], x.shape[3]):
         conv_winograd.weight_gradient(dy, x, window, dw)
     else:
         conv_columns.weight_gradient(dy, x, window, dw)
+
+
+def planes(x: Array) -> Array:
+    """(N, H, W, C) → (N, C, H, W), dense."""
+    return np.ascontiguousarray(channels_first(x))
 
 
 def input_gradient(dy: Array, w: Array, window: Window) -> Array:
