@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ddp.kernels.compiled.mathematics import F
-from ddp.kernels.compiled.target import compiled
-from ddp.kernels.compiled.tiles import HAS_AVX512, WIDTH, aligned, copy, repeated_row, tile_product
+from ddp.kernels.compiled.target import HAS_AVX512, compiled
+from ddp.kernels.compiled.tiles import WIDTH, aligned, copy, repeated_row, tile_product
 
 ROWS = 6
 VECTORS = 4 if HAS_AVX512 else 2

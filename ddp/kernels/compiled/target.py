@@ -15,11 +15,12 @@ from numba.core import config
 
 RELAXED = {"reassoc", "contract"}
 
-if config.CPU_FEATURES is None and not config.CPU_NAME:
+if config.CPU_FEATURES is None:  # NUMBA_CPU_FEATURES and NUMBA_CPU_NAME are the user's to set
     # LLVM would use half of an AVX-512 register: that spares old processors their lower clock
     # rate, and costs newer ones a third of the speed.
-    features = llvm.get_host_cpu_features().flatten()
-    config.CPU_FEATURES = f"{features},-prefer-256-bit"
+    config.CPU_FEATURES = f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit"
+
+HAS_AVX512 = "+avx512f" in config.CPU_FEATURES.split(",")
 
 COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}  # x / 0 is what NumPy makes of it
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -18,9 +17,8 @@ from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from ddp.kernels.compiled.mathematics import F
-from ddp.kernels.compiled.target import inlined
+from ddp.kernels.compiled.target import HAS_AVX512, inlined
 
-HAS_AVX512 = llvm.get_host_cpu_features().get("avx512f", False)
 WIDTH = 16 if HAS_AVX512 else 8  # float32 in a register
 
 NUMBER = ir.FloatType()
@@ -140,7 +138,7 @@ def repeated_row(row: Any, rows: Any) -> Any:
 def copy(x: Any, out: Any) -> Any:
     """x into the beginning of `out`; of dense columns, as many as a vector holds at a time."""
     rows, columns = x.shape
-    if x.strides[1] == 4:
+    if x.strides[1] == 4 and out.strides[1] == 4:
         for i in range(rows):
             for j in range(columns):
                 out[i, j] = x[i, j]
