@@ -21,7 +21,7 @@ from ddp.autograd.ops import conv_columns, conv_few, conv_winograd
 from ddp.autograd.ops.blocks import aligned_empty
 from ddp.autograd.ops.layout import channels_first, channels_last, column_sums, pixels
 from ddp.autograd.ops.window import Window
-from ddp.autograd.tensor import Tensor, wrap
+from ddp.autograd.tensor import Tensor, view_of, wrap
 
 
 def conv2d(
@@ -29,6 +29,8 @@ def conv2d(
 ) -> Tensor:
     """Convolve (N, C, H, W) with (O, C / groups, kh, kw) → (N, O, Ho, Wo)."""
     x = channels_last(input.array)
+    if not conv_few.suits(window, len(weight.array) // groups, weight.array.shape[1], x.dtype):
+        x = pixels(input.array)
     parts = [
         correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window)
         for g in range(groups)
@@ -40,6 +42,8 @@ def conv2d(
     inputs = (input, weight) if bias is None else (input, weight, bias)
     if node := ConvolutionBackward0.record(output, *inputs):
         node.window, node.groups = window, groups
+        if x.flags.owndata:  # a copy, in the order in which the gradient needs it again
+            input = view_of(input, channels_first(x))
         node.save(input if node.needs(1) else None, weight if node.needs(0) else None)
     return output
 
