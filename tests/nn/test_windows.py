@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -107,3 +108,14 @@ def test_windows_side_by_side_are_taken_apart_to_the_same_numbers_and_places(
     np.testing.assert_array_equal(apart, walked)
     np.testing.assert_array_equal(places_apart, places_walked)
     np.testing.assert_array_equal(dx_apart, dx_walked)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)], ids=["its own", "channels last"])
+def test_an_image_that_is_changed_after_its_convolution_is_noticed(order: tuple[int, ...]) -> None:
+    memory = np.ones((2, 3, 5, 7), np.float32).transpose(order).copy()
+    x = Tensor(memory.transpose(np.argsort(order)))
+    w = Tensor(np.ones((4, 3, 3, 3), np.float32)).requires_grad_()
+    y = F.conv2d(x, w)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
