@@ -27,8 +27,8 @@ MXCSR = 7
 FLUSHES = 0x8040  # of MXCSR: results, and operands
 
 libc: Any = ctypes.PyDLL(None)  # which keeps the GIL: these calls take nanoseconds
-get_environment = getattr(libc, "fegetenv", None)
-set_environment = getattr(libc, "fesetenv", None)
+get_environment: Any = getattr(libc, "fegetenv", None)
+set_environment: Any = getattr(libc, "fesetenv", None)
 
 
 class Flushing:

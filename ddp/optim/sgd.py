@@ -106,12 +106,15 @@ class SGD(ElementwiseOptimizer):
         if stand_in(move) is not None or not self._is_plain(group):
             super()._update(params, group)
             return
-        momentum, lr, beginners = group["momentum"], group["lr"], []
+        dtype, beginners = None, []
         for param in params:
             buffer = self.state[param].get("momentum_buffer")
             if buffer is None:
                 beginners.append(param)
                 continue
+            if param.array.dtype is not dtype:  # arrays: numbers would be converted at every call
+                dtype = param.array.dtype
+                momentum, lr = np.array(group["momentum"], dtype), np.array(group["lr"], dtype)
             arrays = param.array, param._grad.array, buffer.array  # type: ignore[union-attr]
             for p, g, b in [arrays] if arrays[0].size <= PIECE_ELEMENTS else pieces(*arrays):
                 np.multiply(b, momentum, b)

@@ -48,7 +48,7 @@ def test_after_a_step_denormal_numbers_are_what_they_were() -> None:
 def test_after_a_step_that_fails_denormal_numbers_are_what_they_were() -> None:
     _, optimizer = with_momentum(1.0)
     optimizer.param_groups[0]["momentum"] = "much"
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):
         optimizer.step()
     assert not denormals.is_flushing()
 
