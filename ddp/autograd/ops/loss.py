@@ -227,7 +227,7 @@ class MeanNllLossBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         p, places = self.saved
-        share = dy / len(p)
+        share = np.array(dy.item() / len(p), p.dtype)  # NumPy's scalars cost more
         dx = p * share
         dx.reshape(-1)[places] -= share
         return (dx,)
