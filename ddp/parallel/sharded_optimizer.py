@@ -1,13 +1,18 @@
 """The optimizer on this rank's slices only (ZeRO stage 1), and its state by parameter name.
 
-The rank's blocks become *segments*: stretches of one parameter each, as tensors over the flat
-parameter array. An ordinary optimizer runs on them as if they were parameters. It is element-wise,
-so how a parameter is cut does not change a bit.
+The rank's blocks become *strips*: neighbours in flat memory, as one tensor over it. An ordinary
+optimizer runs on the strips as if they were parameters, so that a few calls of NumPy serve many
+parameters. It is element-wise: neither how a parameter is cut nor what it is put together with
+changes a bit. (The gaps between parameters are part of a strip; what they hold is nobody's.)
+
+A parameter without a gradient is passed over, and has another state than its neighbours then: from
+the first such step on every parameter has strips of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +27,7 @@ from ddp.parallel.layout import Bucket, Segment, extent, join_blocks, slice_buck
 from ddp.parallel.shared import UPDATED
 
 MakeOptimizer = Callable[[Sequence[Tensor]], ElementwiseOptimizer]
+State = dict[str, Array]  # of a segment: flat arrays, and 0-d ones for the numbers of its parameter
 
 
 class StatePart(NamedTuple):
@@ -38,6 +44,28 @@ class StatePart(NamedTuple):
     @property
     def is_whole(self) -> bool:
         return self.start == 0 and self.array.size == int(np.prod(self.shape))
+
+
+class Strip(NamedTuple):
+    """Segments that lie one after another in a bucket; to the optimizer, a parameter."""
+
+    bucket: int
+    segments: tuple[Segment, ...]
+    shape: tuple[int, ...]
+    tensor: Tensor
+
+    @property
+    def start(self) -> int:
+        """Where it begins in flat memory."""
+        return self.segments[0].flat
+
+    @property
+    def size(self) -> int:
+        return self.segments[-1].flat_stop - self.start
+
+    def cut(self, segment: Segment) -> slice:
+        """Where a segment lies in the strip."""
+        return slice(segment.flat - self.start, segment.flat_stop - self.start)
 
 
 class ShardedOptimizer:
@@ -58,25 +86,54 @@ class ShardedOptimizer:
         self._shapes = [parameter.shape for parameter in parameters]
         self._comm = comm
         self._buckets = buckets
+        self._make_optimizer = make_optimizer
         self._updates = 0
         self._owned = [slice_bucket(bucket, comm.size) for bucket in buckets]
-        self._segments: list[tuple[Segment, Tensor]] = [
-            (segment, Tensor(np.empty(0, np.float32)))
-            for owned in self._owned
-            for segment in join_blocks(owned[comm.rank])
-        ]
+        self._strips: list[Strip] = []
         self.move(flat, arena)
-        self.inner = make_optimizer([tensor for _, tensor in self._segments] or [_nothing()])
+        self._cut_into(self._whole_strips())
+
+    def _segments(self) -> Iterator[tuple[int, list[Segment]]]:
+        """This rank's segments, each a part of one parameter, bucket by bucket."""
+        for number, owned in enumerate(self._owned):
+            yield number, join_blocks(owned[self._comm.rank])
+
+    def _whole_strips(self) -> Iterator[tuple[int, tuple[Segment, ...]]]:
+        """The longest strips there are. A scalar is one by itself: so it has a scalar's state."""
+        for bucket, segments in self._segments():
+            for _, group in groupby(segments, lambda s: None if self._shapes[s.parameter] else s):
+                yield bucket, tuple(group)
+
+    def _cut_into(self, strips: Iterable[tuple[int, tuple[Segment, ...]]]) -> None:
+        """Have a new optimizer, without state, on these strips."""
+        self._strips = []
+        for bucket, segments in strips:
+            is_scalar = not self._shapes[segments[0].parameter]
+            shape = () if is_scalar else (segments[-1].flat_stop - segments[0].flat,)
+            self._strips.append(Strip(bucket, segments, shape, Tensor(np.empty(0, np.float32))))
+        self._point_into(self._flat)
+        self.inner = self._make_optimizer([s.tensor for s in self._strips] or [_nothing()])
         self._slices: Sequence[Array] = ()
         self._unused: Collection[int] = ()
 
+    def _point_into(self, flat: Array) -> None:
+        for strip in self._strips:
+            place = flat[strip.start : strip.start + strip.size]
+            strip.tensor.data = Tensor(place.reshape(strip.shape))
+
+    def _separate(self) -> None:
+        """From now on no strip has parts of two parameters; each takes its state along."""
+        if all(len(strip.segments) == 1 for strip in self._strips):
+            return
+        states = [state for _, state in self._states()]
+        self._cut_into((bucket, (s,)) for bucket, segments in self._segments() for s in segments)
+        for strip, state in zip(self._strips, states, strict=True):
+            self._set_state(strip, [state])
+
     def move(self, flat: Array, arena: Arena | None) -> None:
         """From now on the parameters are those in `flat`, which has the same values."""
-        self._arena = arena
-        for segment, tensor in self._segments:
-            # A scalar stays one, so that its state has the shape it will be loaded with.
-            shape = (segment.size,) if self._shapes[segment.parameter] else ()
-            tensor.data = Tensor(flat[segment.flat : segment.flat_stop].reshape(shape))
+        self._arena, self._flat = arena, flat
+        self._point_into(flat)
         hosts = [(rank,) for rank in range(self._comm.size)] if arena is None else arena.hosts
         self._exchanges = [
             plan_gather(self._comm.rank, hosts, self._parts_of(flat, bucket))
@@ -98,24 +155,24 @@ class ShardedOptimizer:
         coefficient they are multiplied with; parameters numbered in `unused` got no gradient on
         any rank and are passed over, as PyTorch does with `grad is None`.
         """
+        if unused:
+            self._separate()
         if slices is not self._slices or unused != self._unused:
             self._slices, self._unused = slices, unused
-            views = zip(self._segments, self._views(slices), strict=True)
-            for (segment, tensor), gradient in views:
-                tensor.grad = None if segment.parameter in unused else gradient
+            for strip in self._strips:
+                is_unused = strip.segments[0].parameter in unused
+                strip.tensor.grad = None if is_unused else self._gradient(strip, slices)
         self.inner.gradient_factor = clip
         for group in self.inner.param_groups:
             group["lr"] = lr
-        self.inner.step()
+        with np.errstate(all="ignore"):  # as PyTorch; the gaps may come to 0/0
+            self.inner.step()
 
-    def _views(self, slices: Sequence[Array]) -> Iterator[Tensor]:
-        """The segments' gradients, where they lie in the slices."""
-        for owned, gradient in zip(self._owned, slices, strict=True):
-            blocks = owned[self._comm.rank]
-            for segment in join_blocks(blocks):
-                lo = segment.flat - blocks[0].flat
-                shape = (segment.size,) if self._shapes[segment.parameter] else ()
-                yield Tensor(gradient[lo : lo + segment.size].reshape(shape))
+    def _gradient(self, strip: Strip, slices: Sequence[Array]) -> Tensor:
+        """The strip's gradient, where it lies in the slice of its bucket."""
+        start = strip.start - self._owned[strip.bucket][self._comm.rank][0].flat
+        gradient = slices[strip.bucket][start : start + strip.size]
+        return Tensor(gradient.reshape(strip.shape))
 
     def gather(self, timeout_s: float) -> None:
         """Return when every rank has the updated parameters. Each wait is limited.
@@ -133,20 +190,28 @@ class ShardedOptimizer:
     def _channel(self) -> int:
         return len(self._buckets) + UPDATED
 
+    def _states(self) -> Iterator[tuple[Segment, State]]:
+        """The state of each segment, as views; empty where there is none yet."""
+        for strip in self._strips:
+            kept = self.inner.state.get(strip.tensor, {})
+            for segment in strip.segments:
+                place = strip.cut(segment)
+                yield segment, {key: _cut(value.array, place) for key, value in kept.items()}
+
     def state_parts(self) -> Iterator[StatePart]:
         """This rank's part of the optimizer's state, as copies."""
-        for segment, tensor in self._segments:
-            for key, value in self.inner.state.get(tensor, {}).items():
+        for segment, state in self._states():
+            for key, array in state.items():
                 name = f"{self._names[segment.parameter]}/{key}"
-                if value.array.ndim:
+                if array.ndim:
                     shape = self._shapes[segment.parameter]
-                    yield StatePart(name, shape, segment.start, value.array.copy())
+                    yield StatePart(name, shape, segment.start, array.copy())
                 elif segment.start == 0:
-                    yield StatePart(name, (), 0, value.array.reshape(1).copy())
+                    yield StatePart(name, (), 0, array.reshape(1).copy())
 
     def load_state(self, arrays: Mapping[str, Array]) -> None:
         """Take this rank's part out of whole state arrays, named as in `state_parts`."""
-        by_parameter: dict[str, dict[str, Array]] = {}
+        by_parameter: dict[str, State] = {}
         for name, array in arrays.items():
             parameter, _, key = name.rpartition("/")
             by_parameter.setdefault(parameter, {})[key] = array
@@ -155,12 +220,32 @@ class ShardedOptimizer:
             raise CheckpointError(
                 f"the optimizer state is of a parameter the model does not have: {min(strangers)!r}"
             )
-        for segment, tensor in self._segments:
-            state = by_parameter.get(self._names[segment.parameter])
-            if state is not None:
-                self.inner.state[tensor] = {
-                    key: Tensor(_part_of(array, segment)) for key, array in state.items()
-                }
+
+        def states(strip: Strip) -> list[State]:
+            return [
+                {key: _cut(array, slice(s.start, s.stop)) for key, array in whole.items()}
+                for s in strip.segments
+                for whole in [by_parameter.get(self._names[s.parameter], {})]
+            ]
+
+        if not all(_are_alike(states(strip)) for strip in self._strips):
+            self._separate()
+        for strip in self._strips:
+            self._set_state(strip, states(strip))
+
+    def _set_state(self, strip: Strip, states: Sequence[State]) -> None:
+        """Give a strip the state that its segments have, which are alike; it is copied."""
+        for key, value in states[0].items():
+            array = np.zeros(strip.size if value.ndim else (), value.dtype)
+            for segment, state in zip(strip.segments, states, strict=True):
+                array[strip.cut(segment) if value.ndim else ()] = state[key]
+            self.inner.state[strip.tensor][key] = Tensor(array)
+
+
+def _are_alike(states: Sequence[State]) -> bool:
+    """Whether the states of several segments can be those of one strip: their numbers are equal."""
+    numbers = [{k: None if a.ndim else a.item() for k, a in state.items()} for state in states]
+    return all(other == numbers[0] for other in numbers)
 
 
 def plan_gather(
@@ -185,10 +270,9 @@ def plan_gather(
     return send, receive
 
 
-def _part_of(array: Array, segment: Segment) -> Array:
-    if array.ndim == 0:
-        return array.copy()
-    return array.reshape(-1)[segment.start : segment.stop].copy()
+def _cut(array: Array, place: slice) -> Array:
+    """A stretch of a state's elements; a number is that of all of them."""
+    return array.reshape(-1)[place] if array.ndim else array
 
 
 def _nothing() -> Tensor:

@@ -29,6 +29,7 @@ OPTIMIZERS: dict[str, Callable[[Sequence[Tensor]], ElementwiseOptimizer]] = {
     "sgd": lambda tensors: SGD(tensors, lr=9.0),
     "momentum": lambda tensors: SGD(tensors, 9.0, momentum=0.9, nesterov=True, weight_decay=0.1),
     "adam": lambda tensors: Adam(tensors, lr=9.0, amsgrad=True),
+    "eps": lambda tensors: Adam(tensors, lr=9.0, eps=0.0),
     "adamw": lambda tensors: AdamW(tensors, lr=9.0, weight_decay=0.1),
     "rmsprop": lambda tensors: RMSprop(tensors, lr=9.0, momentum=0.9, centered=True),
     "adagrad": lambda tensors: Adagrad(tensors, lr=9.0, lr_decay=0.1, weight_decay=0.1),
@@ -171,6 +172,33 @@ def test_an_unused_parameter_keeps_its_value_and_its_state(size: int) -> None:
         name = f"{NAMES[IDLE]}/{key}"
         np.testing.assert_array_equal(states[1][name], states[0][name])
     assert (states[0]["big/step"], states[1]["big/step"]) == (1, 2)
+
+
+def strips(sharded: Sharded) -> int:
+    """How many parameters the optimizer believes to have."""
+    return len(sharded.optimizer.inner.param_groups[0]["params"])
+
+
+def test_neighbours_are_updated_as_one_until_one_of_them_goes_without_a_gradient() -> None:
+    sharded = Sharded(SoloCommunicator(), "adam")
+    sharded.train(range(1))
+    together = strips(sharded)
+    assert together < len(NAMES)
+    again = Sharded(SoloCommunicator(), "adam")
+    again.optimizer.load_state(whole_state(list(sharded.optimizer.state_parts())))
+    assert strips(again) == together
+    sharded.train(range(1, 2))
+    assert strips(sharded) == len(NAMES)
+    apart = Sharded(SoloCommunicator(), "adam")
+    apart.optimizer.load_state(whole_state(list(sharded.optimizer.state_parts())))
+    assert strips(apart) == len(NAMES)
+
+
+def test_the_gaps_between_parameters_do_no_harm() -> None:
+    """They hold zeros and have gradients of zero, of which Adam without an eps makes 0/0."""
+    sharded = Sharded(SoloCommunicator(), "eps")
+    sharded.optimizer.step(sharded.slices(arrays(1)), 0.1, 1.0, set())
+    assert all(np.isfinite(parameter.array).all() for parameter in sharded.parameters)
 
 
 def test_a_parameter_that_was_never_used_has_no_state() -> None:
