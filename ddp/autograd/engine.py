@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush, heappushpop
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from ddp.autograd.hook_calls import (
     run_tensor_hooks,
 )
 from ddp.autograd.node import FREED, AccumulateGrad, Array, Node, underway
+from ddp.autograd.ops.blocks import CACHE_LINE
 from ddp.autograd.second_order import FORMULAS, recorded_gradients
 from ddp.autograd.tensor import Tensor, wrap
 
@@ -245,11 +247,16 @@ def _can_hold(gradient: Array, leaf: Array) -> bool:
     """Whether `gradient` has memory of its own that lies as the leaf's."""
     return (
         type(gradient) is np.ndarray
-        and gradient.base is None
+        and (gradient.base is None or _is_all_of(gradient, gradient.base))
         and gradient.dtype is leaf.dtype
         and gradient.strides == leaf.strides
         and gradient.shape == leaf.shape
     )
+
+
+def _is_all_of(array: Array, memory: Any) -> bool:
+    """Whether `memory` is there for `array` alone, which may begin on a cache line in it."""
+    return type(memory) is np.ndarray and memory.nbytes - array.nbytes <= CACHE_LINE
 
 
 def _serve_leaf(

@@ -94,6 +94,17 @@ def test_a_gradient_kept_from_before_zero_grad_is_not_written_again() -> None:
     assert gradient_of(weight) is not before
 
 
+def test_gradients_are_kept_where_they_were_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = layer(200, 300, 400)
+    scale, shift = draw(4, 400).requires_grad_(), draw(5, 400).requires_grad_()
+    loss = F.layer_norm(F.linear(x, weight, bias), (400,), scale, shift).sum()
+    monkeypatch.setattr(ddp.Tensor, "_accumulate_grad", None)  # nothing is copied
+    loss.backward()
+    gradients = [gradient_of(leaf) for leaf in (x, weight, bias, scale, shift)]
+    for i, one in enumerate(gradients):
+        assert not any(np.may_share_memory(one, other) for other in gradients[:i])
+
+
 def test_what_a_hook_makes_of_a_gradient_is_what_lies_in_the_buffer() -> None:
     x, weight, bias = layer(4, 3, 2)
     weight.grad_buffer = np.empty_like(weight.array)
