@@ -18,7 +18,7 @@ from ddp.autograd.fused import made_by, of_input
 from ddp.autograd.node import Array, Node, edge
 from ddp.autograd.ops import arithmetic, layer_norm, recurrent, reduce, regression_loss, select
 from ddp.autograd.ops.activation import relu, sigmoid, tanh
-from ddp.autograd.ops.attention import ScaledDotProductFlashAttentionForCpuBackward0, tiles
+from ddp.autograd.ops.attention import ScaledDotProductFlashAttentionForCpuBackward0, whole
 from ddp.autograd.ops.exponential import erf
 from ddp.autograd.ops.gelu import CUBIC, ROOT_2_OVER_PI, ROOT_HALF, GeluBackward0, GeluTanhBackward0
 from ddp.autograd.ops.join import split, stack
@@ -108,12 +108,9 @@ def _with_affine(node: Affine, n: Tensor, own: tuple[int, ...], along: tuple[int
 
 def attention(node: ScaledDotProductFlashAttentionForCpuBackward0, _: Any) -> Tensor:
     """The weights are as saved; only their gradient asks how they came about."""
-    query, key, value, _, mask, *parts = node.saved
+    query, key, value, y, mask, tiles_of_weights = node.saved
     q, k, v = (of_input(node, array, i) for i, array in enumerate((query, key, value)))
-    weights = np.zeros((*parts[0].shape[:-2], query.shape[-2], key.shape[-2]), query.dtype)
-    places = tiles(weights.shape, query.shape[-1], node.is_causal)
-    for (rows, keys), part in zip(places, parts, strict=True):
-        weights[..., rows, keys] = part
+    weights = whole(tiles_of_weights, query, key, y, node.is_causal)
     scores = matmul(q * node.scale, transpose(k, -1, -2))
     if node.bias_shape is not None:
         scores = scores + of_input(node, np.zeros(node.bias_shape, q.dtype), 3)
@@ -121,6 +118,7 @@ def attention(node: ScaledDotProductFlashAttentionForCpuBackward0, _: Any) -> Te
     origin.axis, origin._saved = weights.ndim - 1, (weights,)
     p = made_by(origin, weights)
     if mask is not None:
+        mask = mask.reshape(weights.shape)
         p = p * wrap((mask / (1.0 - node.dropout_p)).astype(weights.dtype))
     return matmul(p, v)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ddp.autograd.ops.attention import parts, size_of, tiles
 from ddp.autograd.ops.conv_winograd import Block, tile_grid
 from ddp.autograd.ops.max_pool import place_numbers
 from ddp.autograd.ops.window import window_on
@@ -285,6 +286,68 @@ def layer_norm_backward(what: str, rows: int, length: int, parameters: str) -> C
     return Case("layer_norm.backward", f"{what}, {parameters}", arguments, 1e-5, 1e-4)
 
 
+def attention() -> Iterator[Case]:
+    for what, (queries, keys, features) in {
+        "a tile": (64, 64, 32),
+        "many": (150, 150, 20),
+        "more keys": (5, 40, 3),
+        "more queries": (70, 9, 33),
+        "no keys": (3, 0, 2),
+        "no queries": (0, 3, 2),
+    }.items():
+        for is_causal in (True, False):
+            for extra in ("plain", "bias", "dropout"):
+                options = queries, keys, features, is_causal, extra
+                name = f"{what}, {'causal' if is_causal else 'all'}, {extra}"
+                yield attended(name, *options)
+                yield attended_back(name, *options)
+
+
+def attended(
+    what: str, queries: int, keys: int, features: int, is_causal: bool, extra: str
+) -> Case:
+    def arguments() -> list[Any]:
+        q, k, v = heads(queries, features), heads(keys, features, 1), heads(keys, features + 1, 2)
+        added, mask = extras(extra, queries, keys)
+        some = tiles(queries, keys, features, is_causal)
+        weights = unwritten(size_of(some, q.shape))
+        y = heads(queries, features + 1, 3)
+        return [q, k, v, added, mask, 1.25, 0.3, is_causal, some, weights, y]
+
+    return Case("attention.forward", what, arguments, 1e-5, 1e-5)
+
+
+def attended_back(
+    what: str, queries: int, keys: int, features: int, is_causal: bool, extra: str
+) -> Case:
+    def arguments() -> list[Any]:
+        case = attended(what, queries, keys, features, is_causal, extra).arguments()
+        q, k, v, _, mask, *options, weights, y = case
+        weights[:] = np.abs(numbers(len(weights)))
+        for rows, columns, p in parts(weights, q.shape, options[-1]):
+            if is_causal:
+                p *= np.arange(columns.stop) <= np.arange(rows.start, rows.stop)[:, None]
+        places = [np.full_like(x, 7) for x in (q, k, v)] if extra != "bias" else [None] * 3
+        d_added = np.zeros((*q.shape[:-1], keys), np.float32) if extra == "bias" else None
+        return [heads(*y.shape[2:], 4), q, k, v, y, mask, *options, weights, *places, d_added]
+
+    return Case("attention.backward", what, arguments, 1e-4, 1e-4)
+
+
+def heads(length: int, features: int, seed: int = 0) -> Array:
+    """(2, 3, T, E), as they lie in a projection."""
+    return numbers(2, length, 3, features, seed=seed).transpose(0, 2, 1, 3)
+
+
+def extras(extra: str, queries: int, keys: int) -> tuple[Array | None, Array | None]:
+    """What is added to the scores, and dropout's mask."""
+    if extra == "bias":
+        added = numbers(2, 1, queries, keys, seed=5)
+        added[0, :, :1] = -np.inf  # a query that may look nowhere
+        return np.broadcast_to(added, (2, 3, queries, keys)), None
+    return None, numbers(2, 3, queries, keys, seed=6) > -1 if extra == "dropout" else None
+
+
 PRODUCTS = {
     "whole tiles": (66, 128, 128),
     "several blocks": (700, 300, 70),
@@ -318,6 +381,7 @@ def product(what: str, rows: int, depth: int, columns: int, order: str) -> Case:
 CASES = [
     *gelu(),
     *gemm(),
+    *attention(),
     *optimizers(),
     *batch_norm(),
     *winograd(),

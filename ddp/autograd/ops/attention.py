@@ -9,7 +9,7 @@ multiplied: OpenBLAS has no fast kernel for small products of rows with rows.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ddp.autograd.ops.join import empty_side_by_side
 from ddp.autograd.ops.softmax import are_small
 from ddp.autograd.random import current_generator
 from ddp.autograd.tensor import Tensor, wrap
+from ddp.kernels import kernel
 
 Shape = tuple[int, ...]
 
@@ -50,30 +51,103 @@ def attention(
     added = None if bias is None else bias.array
     if allowed is not None:
         added = np.where(allowed, 0, -np.inf).astype(query.dtype)
-    operands = (query.array, key.array, value.array)
-    q, k, v = stacked(*operands) if added is None else stacked(*operands, added)[:3]
-    q, k_t, v = dense_rows(q), transposed(k), np.ascontiguousarray(v)
-    k_t *= scale
+    arrays = (query.array, key.array, value.array)
+    operands = stacked(*arrays) if added is None else stacked(*arrays, added)
+    stack = operands[0].shape[:-2]
+    q, k, v, *added_heads = (as_heads(x) for x in operands)
+    q = dense_rows(q)
     shape = (*q.shape[:-1], k.shape[-2])
     y = np.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # keeps the order of axes
     mask = None
     if dropout_p > 0:
         mask = current_generator().bernoulli(shape, 1.0 - dropout_p)
-    weights = []
-    for rows, keys in tiles(shape, q.shape[-1], is_causal):
-        scores = product(q[..., rows, :], k_t[..., keys])
-        if added is not None:
-            scores += np.broadcast_to(added, shape)[..., rows, keys]
-        p = softmax(scores, rows.start if is_causal else None)
-        weights.append(p)
-        np.matmul(dropped(p, mask, rows, keys, dropout_p), v[..., keys, :], out=y[..., rows, :])
+    some = tiles(*shape[-2:], q.shape[-1], is_causal)
+    weights = aligned_empty((size_of(some, shape),), q.dtype)
+    seen = np.broadcast_to(added_heads[0], shape) if added_heads else None
+    forward(q, k, v, seen, mask, factor(dropout_p), scale, is_causal, some, weights, y)
+    y = y.reshape(*stack, *y.shape[-2:])
     output = wrap(y)
     inputs = (query, key, value) if bias is None else (query, key, value, bias)
     if node := ScaledDotProductFlashAttentionForCpuBackward0.record(output, *inputs):
         node.scale, node.dropout_p, node.is_causal = scale, dropout_p, is_causal
         node.bias_shape = None if bias is None else bias.shape
-        node.save(query, key, value, output, mask, *weights)
+        node.save(query, key, value, output, mask, weights)
     return output
+
+
+@kernel
+def forward(
+    q: Array,
+    k: Array,
+    v: Array,
+    added: Array | None,
+    mask: Array | None,
+    mask_factor: float,
+    scale: float,
+    is_causal: bool,
+    tiles: Array,
+    weights: Array,
+    y: Array,
+) -> None:
+    """softmax(q @ kᵀ · scale + added) into the tiles of `weights`; dropped, @ v, into y."""
+    k_t, v = transposed(k), np.ascontiguousarray(v)
+    k_t *= scale
+    for rows, keys, p in parts(weights, q.shape, tiles):
+        np.matmul(q[..., rows, :], k_t[..., keys], out=p)
+        if added is not None:
+            p += added[..., rows, keys]
+        softmax(p, rows.start if is_causal else None)
+        d = dropped(p, mask, rows, keys, mask_factor)
+        np.matmul(d, v[..., keys, :], out=y[..., rows, :])
+
+
+@kernel
+def backward(
+    dy: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    y: Array,
+    mask: Array | None,
+    mask_factor: float,
+    scale: float,
+    is_causal: bool,
+    tiles: Array,
+    weights: Array,
+    dq: Array | None,
+    dk: Array | None,
+    dv: Array | None,
+    d_added: Array | None,
+) -> None:
+    """The formulas of the node below; an array that is None is not wanted."""
+    k, v_t = times(k, scale), transposed(v)
+    dy = np.ascontiguousarray(dy)
+    sums = np.vecdot(dy, y)[..., np.newaxis]
+    sum_k, sum_v = (None if dx is None else KeySum(dx, len(tiles)) for dx in (dk, dv))
+    for rows, keys, p in reversed(parts(weights, q.shape, tiles)):
+        g = dy[..., rows, :]
+        d = dropped(p, mask, rows, keys, mask_factor)
+        ds = dropped(product(g, v_t[..., keys]), mask, rows, keys, mask_factor)
+        ds -= sums[..., rows, :]
+        ds *= p
+        if d_added is not None:
+            d_added[..., rows, keys] = ds
+        if dq is not None:
+            np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
+        if sum_k is not None:
+            sum_k.add(keys, ds.swapaxes(-1, -2), q[..., rows, :])
+        if sum_v is not None:
+            sum_v.add(keys, d.swapaxes(-1, -2), g)
+    for total, times_factor in ((sum_k, scale), (sum_v, 1.0)):
+        if total is not None:
+            total.finish(times_factor)
+
+
+def as_heads(x: Array) -> Array:
+    """(..., T, E) → (N, H, T, E); a view where there are no more axes than that."""
+    if x.ndim == 4:
+        return x
+    return x.reshape(-1, *x.shape[-3:]) if x.ndim > 4 else x[(None,) * (4 - x.ndim)]
 
 
 def stacked(*operands: Array) -> list[Array]:
@@ -112,18 +186,51 @@ def product(a: Array, b: Array) -> Array:
     return np.matmul(a, b, out=aligned_empty(shape, a.dtype))
 
 
-def tiles(shape: Shape, features: int, is_causal: bool) -> Iterator[tuple[slice, slice]]:
-    """Which queries are computed at a time, and the keys they have to do with."""
-    queries, keys = shape[-2:]
+@functools.lru_cache
+def tiles(queries: int, keys: int, features: int, is_causal: bool) -> Array:
+    """What is computed at a time: rows of first query, last query + 1, and how many keys."""
     step = max(queries, 1)
     if is_causal:  # not so many that OpenBLAS would rearrange the keys
         step = min(rows_of_a_piece(features * keys) or TILE, TILE)
-    for start in range(0, queries, step):
-        stop = min(start + step, queries)
-        yield slice(start, stop), slice(0, min(stop, keys) if is_causal else keys)
+    starts = range(0, queries, step)
+    ends = [(start, min(start + step, queries)) for start in starts]
+    found = [(start, end, min(end, keys) if is_causal else keys) for start, end in ends]
+    return np.array(found, np.int64).reshape(-1, 3)
 
 
-def softmax(scores: Array, first_query: int | None) -> Array:
+def size_of(tiles: Array, shape: Shape) -> int:
+    """How many weights the tiles have in all heads."""
+    return math.prod(shape[:-2]) * int(((tiles[:, 1] - tiles[:, 0]) * tiles[:, 2]).sum())
+
+
+def parts(weights: Array, shape: Shape, tiles: Array) -> list[tuple[slice, slice, Array]]:
+    """Queries, keys, and the dense (..., queries, keys) of each tile, one after the other."""
+    found, at = [], 0
+    for start, end, keys in tiles.tolist():
+        tile = (*shape[:-2], end - start, keys)
+        size = math.prod(tile)
+        found.append((slice(start, end), slice(0, keys), weights[at : at + size].reshape(tile)))
+        at += size
+    return found
+
+
+def whole(weights: Array, query: Array, key: Array, y: Array, is_causal: bool) -> Array:
+    """The weights (..., L, S) of all queries and keys, zeros where no tile is."""
+    queries, keys, features = query.shape[-2], key.shape[-2], query.shape[-1]
+    stack = y.shape[:-2]
+    found = np.zeros((*stack, queries, keys), weights.dtype)
+    some = tiles(queries, keys, features, is_causal)
+    for rows, columns, p in parts(weights, found.shape, some):
+        found[..., rows, columns] = p
+    return found
+
+
+def factor(dropout_p: float) -> float:
+    """What dropout multiplies by that which it keeps."""
+    return 1.0 / (1.0 - dropout_p) if dropout_p < 1 else 0.0
+
+
+def softmax(scores: Array, first_query: int | None) -> None:
     """Softmax along the last axis, in place; zeros for a row of nothing but -inf.
 
     With `first_query`, the queries are that one and those after it, and none looks ahead.
@@ -140,7 +247,6 @@ def softmax(scores: Array, first_query: int | None) -> Array:
     if not without_shift:
         np.copyto(total, 1, where=total == 0)
     scores /= total
-    return scores
 
 
 def hide_future(scores: Array) -> None:
@@ -154,9 +260,9 @@ def future(queries: int, keys: int, dtype: np.dtype[Any]) -> Array:
     return np.triu(np.full((queries, keys), -np.inf, dtype), 1)
 
 
-def dropped(x: Array, mask: Array | None, rows: slice, keys: slice, dropout_p: float) -> Array:
+def dropped(x: Array, mask: Array | None, rows: slice, keys: slice, factor: float) -> Array:
     """Dropout of one tile; `mask` is that of all weights, if there is dropout."""
-    return x if mask is None else masked(x, mask[..., rows, keys], 1.0 / (1.0 - dropout_p))
+    return x if mask is None else masked(x, mask[..., rows, keys], factor)
 
 
 class ScaledDotProductFlashAttentionForCpuBackward0(Node):
@@ -175,38 +281,23 @@ class ScaledDotProductFlashAttentionForCpuBackward0(Node):
     bias_shape: Shape | None
 
     def backward(self, dy: Array) -> Gradients:
-        query, key, value, y, mask, *weights = self.saved
-        q, k, v = (dense_rows(x) for x in stacked(query, key, value, y)[:3])
+        query, key, value, y, mask, weights = self.saved
+        operands = stacked(query, key, value, y)
+        q, k, v = (dense_rows(as_heads(x)) for x in operands[:3])
+        shape = (*q.shape[:-1], k.shape[-2])
         dq, dk, dv = (
             dx if self.needs(i) else None for i, dx in enumerate(empty_side_by_side(q, k, v))
         )
-        k, v_t = times(k, self.scale), transposed(v)
-        dy = np.ascontiguousarray(dy)
-        sums = np.vecdot(dy, y)[..., np.newaxis]
-        shape = (*q.shape[:-1], k.shape[-2])
         db = np.zeros(shape, dy.dtype) if len(self.edges) > 3 and self.needs(3) else None
-        parts = list(zip(tiles(shape, q.shape[-1], self.is_causal), weights, strict=True))
-        sum_k, sum_v = (None if dx is None else KeySum(dx, len(parts)) for dx in (dk, dv))
-        for (rows, keys), p in reversed(parts):
-            g = dy[..., rows, :]
-            d = dropped(p, mask, rows, keys, self.dropout_p)
-            ds = dropped(product(g, v_t[..., keys]), mask, rows, keys, self.dropout_p)
-            ds -= sums[..., rows, :]
-            ds *= p
-            if db is not None:
-                db[..., rows, keys] = ds
-            if dq is not None:
-                np.matmul(ds, k[..., keys, :], out=dq[..., rows, :])
-            if sum_k is not None:
-                sum_k.add(keys, ds.swapaxes(-1, -2), q[..., rows, :])
-            if sum_v is not None:
-                sum_v.add(keys, d.swapaxes(-1, -2), g)
-        for total, factor in ((sum_k, self.scale), (sum_v, 1.0)):
-            if total is not None:
-                total.finish(factor)
+        some = tiles(*shape[-2:], q.shape[-1], self.is_causal)
+        options = (factor(self.dropout_p), self.scale, self.is_causal, some)
+        backward(as_heads(dy), q, k, v, as_heads(y), mask, *options, weights, dq, dk, dv, db)
+        stack = operands[0].shape[:-2]
         shapes = (query.shape, key.shape, value.shape, self.bias_shape or ())
-        gradients = zip((dq, dk, dv, db), shapes, strict=True)
-        found = [None if dx is None else unbroadcast(dx, of) for dx, of in gradients]
+        found = [
+            None if dx is None else unbroadcast(dx.reshape(*stack, *dx.shape[-2:]), of)
+            for dx, of in zip((dq, dk, dv, db), shapes, strict=True)
+        ]
         return tuple(found[: len(self.edges)])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ddp.kernels.compiled import (
     adam,
+    attention,
     conv_columns,
     conv_few,
     conv_winograd,
@@ -30,6 +31,8 @@ KERNELS: dict[str, Callable[..., None]] = {
     "conv_winograd.transform": conv_winograd.transform,
     "conv_winograd.collect": conv_winograd.collect,
     "conv_winograd.spread": conv_winograd.spread,
+    "attention.forward": attention.forward,
+    "attention.backward": attention.backward,
     "gelu.forward": gelu.forward,
     "gemm.gemm": gemm.gemm,
     "max_pool.maxima": max_pool.maxima,

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from ddp.kernels.compiled.mathematics import F
-from ddp.kernels.compiled.target import HAS_AVX512, inlined
+from ddp.kernels.compiled.target import HAS_AVX512, compiled, inlined
 
 WIDTH = 16 if HAS_AVX512 else 8  # float32 in a register
 
@@ -120,7 +120,7 @@ def repeated(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, unset, LANES([0] * WIDTH))
 
 
-@inlined
+@compiled
 def aligned(rows: Any, columns: Any) -> Any:
     """A matrix that begins on a cache line, not written yet."""
     memory = np.empty(rows * columns + 16, F)
@@ -134,7 +134,7 @@ def repeated_row(row: Any, rows: Any) -> Any:
     return as_strided(row, (rows, row.size), (0, 4))
 
 
-@inlined
+@compiled
 def copy(x: Any, out: Any) -> Any:
     """x into the beginning of `out`; of dense columns, as many as a vector holds at a time."""
     rows, columns = x.shape
