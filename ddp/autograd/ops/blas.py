@@ -28,6 +28,7 @@ LEAST_ROWS = 48
 ROWS = 16  # that the kernels work on together
 IN_CACHE = 512 << 10  # bytes of a matrix that is read again for every piece
 STRIP = 64  # columns that are worked on together, where whole rows are too long
+TALL, WIDE = 32, 128  # rows and columns of a piece, where both are cut and rows are summed over
 MOST_ROWS = 96  # that are added up at a time, where rows are what is summed over
 FEW = 32  # rows of a batch up to which a large matrix is worth cutting into
 ROWS_OF_LARGE = 12  # that the kernels work on together, there
@@ -39,7 +40,7 @@ def product(a: Array, b: Array, out: Array) -> None:
     most = piece_rows(b)
     if most == 0 and is_cut_into_strips(b):
         most = SMALL // (b.shape[-2] * STRIP) // ROWS * ROWS
-        a, b, out = a[..., None, :, :], strips(b), strips(out)
+        a, b, out = a[..., None, :, :], strips(b, STRIP), strips(out, STRIP)
     _product_in_pieces(a, b, out, most and fair_share(a.shape[-2], most))
 
 
@@ -86,10 +87,10 @@ def row_pieces(matrix: Array, rows: int) -> Array:
     return matrix.reshape(*rest, height // rows, rows, width)
 
 
-def strips(matrix: Array) -> Array:
-    """(..., M, N) → (..., N / STRIP, M, STRIP), a view."""
+def strips(matrix: Array, width: int) -> Array:
+    """(..., M, N) → (..., N / width, M, width), a view."""
     *rest, columns = matrix.shape
-    return matrix.reshape(*rest, columns // STRIP, STRIP).swapaxes(-2, -3)
+    return matrix.reshape(*rest, columns // width, width).swapaxes(-2, -3)
 
 
 def product_of_columns(a: Array, b: Array, out: Array) -> None:
@@ -113,15 +114,18 @@ def product_of_columns(a: Array, b: Array, out: Array) -> None:
 
 
 def products_of_columns(a: Array, b: Array, out: Array) -> None:
-    """aᵀ @ b into `out` for stacks of matrices: (S, M, K), (S, M, N), (S, K, N), all dense."""
+    """aᵀ @ b into `out` for stacks of matrices: (S, M, K), (S, M, N), (S, K, N), all dense.
+
+    A large `out` is not in the cache: pieces of more columns than rows are written faster.
+    """
     a = a.swapaxes(-2, -1)
-    if a.shape[1] % STRIP or b.shape[2] % STRIP or a.shape[2] * STRIP * STRIP > SMALL:
+    if a.shape[1] % TALL or b.shape[2] % WIDE or a.shape[2] * TALL * WIDE > SMALL:
         np.matmul(a, b, out=out)
     else:
         np.matmul(
-            row_pieces(a, STRIP)[:, :, None],
-            strips(b)[:, None],
-            out=strips(row_pieces(out, STRIP)),
+            row_pieces(a, TALL)[:, :, None],
+            strips(b, WIDE)[:, None],
+            out=strips(row_pieces(out, TALL), WIDE),
         )
 
 
