@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ddp.kernels.compiled.mathematics import F
-from ddp.kernels.compiled.target import HAS_AVX512, compiled
-from ddp.kernels.compiled.tiles import WIDTH, aligned, copy, repeated_row, tile_product
+from ddp.kernels.compiled.target import HAS_AVX512, compiled, inlined
+from ddp.kernels.compiled.tiles import WIDTH, aligned, copy, fetch, repeated_row, tile_product
 
 ROWS = 6
 VECTORS = 4 if HAS_AVX512 else 2
@@ -61,6 +61,8 @@ def multiply_block(a: Any, b: Any, base: Any, out: Any) -> None:
         copy(b[:, j : j + width], panel)
         i = 0
         while width == COLUMNS and i <= rows - ROWS:
+            if j == 0:
+                fetch_rows(a, i + ROWS)
             multiply_tile(a, i, panel, 0, 0, depth, base, out, i, j)
             i += ROWS
         while i < rows:  # what does not fill a tile has one of its own
@@ -73,3 +75,12 @@ def multiply_block(a: Any, b: Any, base: Any, out: Any) -> None:
                 multiply_tile(edge_rows, 0, panel, 0, 0, depth, edge, edge, 0, 0)
             copy(edge[:height, :width], out[i : i + height, j : j + width])
             i += ROWS
+
+
+@inlined
+def fetch_rows(a: Any, first: Any) -> None:
+    """Have the rows of the next tile in the cache, if they are dense."""
+    if a.strides[1] == 4:
+        for i in range(first, min(first + ROWS, a.shape[0])):
+            for k in range(0, a.shape[1], 16):
+                fetch(a, i, k)

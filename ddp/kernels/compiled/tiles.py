@@ -52,7 +52,8 @@ def tile_product(rows: int, vectors: int) -> Any:
         sums = {at: cgutils.alloca_once(builder, VECTOR) for at in tile}
         for (row, vector), total in sums.items():
             builder.store(VECTOR(None), total)
-            fetch(builder, c.vector(builder.add(c_i, c_i.type(row)), c_j, vector))
+            place = c.vector(builder.add(c_i, c_i.type(row)), c_j, vector)
+            prefetch(builder, place, writes=True)
         lefts = [
             opaque(builder, a.number(builder.add(i, i.type(row)), i.type(0))) for row in range(rows)
         ]
@@ -74,6 +75,19 @@ def tile_product(rows: int, vectors: int) -> Any:
         return context.get_dummy_value()
 
     return multiply_tile
+
+
+@intrinsic
+def fetch(typing: Any, a: Any, i: Any, j: Any) -> Any:
+    """Have a[i, j], and the cache line it is in, in the cache when it is read."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, i, j = arguments
+        place = Matrix(context, builder, signature.args[0], array).number(i, j)
+        prefetch(builder, place, writes=False)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, types.intp), generate
 
 
 class Matrix:
@@ -105,12 +119,12 @@ def opaque(builder: Any, place: Any) -> Any:
     return builder.asm(kind, "", "=r,0", [builder.bitcast(place, BYTES)], False)
 
 
-def fetch(builder: Any, place: Any) -> None:
-    """Have a place in the cache that is written later."""
+def prefetch(builder: Any, place: Any, writes: bool) -> None:
+    """Have a place in the cache that is read or written soon."""
     number = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [BYTES, number, number, number])
-    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
-    builder.call(prefetch, [builder.bitcast(place, BYTES), number(1), number(3), number(1)])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
+    builder.call(function, [builder.bitcast(place, BYTES), number(int(writes)), number(3), number(1)])
 
 
 def repeated(builder: Any, number: Any) -> Any:
