@@ -31,7 +31,7 @@ _compiled: dict[str, Callable[..., None]] = {}  # what stands in for them; empty
 def kernel(reference: Callable[P, None]) -> Callable[P, None]:
     """Mark a function that writes its result into arrays and may be had compiled.
 
-    Its first argument is an array, whose dtype is that of all that count. All arrays are dense.
+    Its first argument is an array, whose dtype is that of all that count. Arrays are dense, unless it says otherwise.
     """
     name = f"{reference.__module__.rpartition('.')[2]}.{reference.__name__}"
 
@@ -65,9 +65,9 @@ def use(name: str) -> None:
                 "'train.kernels' is \"numba\", and numba is not installed here: "
                 "`pip install numba`, or have NumPy's kernels"
             )
-        from ddp.kernels.compiled import KERNELS
+        from ddp.kernels.compiled import for_this_processor
 
-        _compiled.update(KERNELS)
+        _compiled.update(for_this_processor())
 
 
 def is_available() -> bool:

@@ -89,7 +89,10 @@ def forward(
     weights: Array,
     y: Array,
 ) -> None:
-    """softmax(q @ kᵀ · scale + added) into the tiles of `weights`; dropped, @ v, into y."""
+    """softmax(q @ kᵀ · scale + added) into the tiles of `weights`; dropped, @ v, into y.
+
+    All but `weights` and `tiles` are (N, H, ..., ...), and may be strided.
+    """
     k_t, v = transposed(k), np.ascontiguousarray(v)
     k_t *= scale
     for rows, keys, p in parts(weights, q.shape, tiles):

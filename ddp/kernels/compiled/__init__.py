@@ -22,6 +22,7 @@ from ddp.kernels.compiled import (
     norm,
     sgd,
 )
+from ddp.kernels.compiled.target import HAS_AVX512
 
 KERNELS: dict[str, Callable[..., None]] = {
     "adam.move": adam.move,
@@ -45,3 +46,13 @@ KERNELS: dict[str, Callable[..., None]] = {
     "layer_norm.forward": layer_norm.forward,
     "layer_norm.backward": layer_norm.backward,
 }
+
+# With the half as wide vectors of AVX2, OpenBLAS is as fast, and faster for some shapes.
+WITH_AVX512 = ("gemm.gemm",)
+
+
+def for_this_processor() -> dict[str, Callable[..., None]]:
+    """The kernels that gain something here."""
+    return {
+        name: kernel for name, kernel in KERNELS.items() if HAS_AVX512 or name not in WITH_AVX512
+    }

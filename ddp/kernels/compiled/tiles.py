@@ -124,7 +124,9 @@ def prefetch(builder: Any, place: Any, writes: bool) -> None:
     number = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [BYTES, number, number, number])
     function = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
-    builder.call(function, [builder.bitcast(place, BYTES), number(int(writes)), number(3), number(1)])
+    builder.call(
+        function, [builder.bitcast(place, BYTES), number(int(writes)), number(3), number(1)]
+    )
 
 
 def repeated(builder: Any, number: Any) -> Any:
