@@ -31,7 +31,8 @@ _compiled: dict[str, Callable[..., None]] = {}  # what stands in for them; empty
 def kernel(reference: Callable[P, None]) -> Callable[P, None]:
     """Mark a function that writes its result into arrays and may be had compiled.
 
-    Its first argument is an array, whose dtype is that of all that count. Arrays are dense, unless it says otherwise.
+    Its first argument is an array, whose dtype is that of all that count. Arrays are dense, unless
+    it says otherwise.
     """
     name = f"{reference.__module__.rpartition('.')[2]}.{reference.__name__}"
 
