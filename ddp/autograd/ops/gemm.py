@@ -8,14 +8,14 @@ from ddp.autograd.node import Array
 from ddp.autograd.ops.blocks import aligned_empty
 from ddp.kernels import kernel
 
-LARGE = 1 << 22  # multiplications
+LARGE, HUGE = 1 << 22, 1 << 31  # multiplications: of more, OpenBLAS is always the faster one
 SHORT = 64
 
 
 def is_large(a: Array, b: Array) -> bool:
     """Whether a @ b is a product for `gemm`."""
     (rows, depth), columns = a.shape, b.shape[1]
-    if rows * depth * columns < LARGE:
+    if not LARGE <= rows * depth * columns < HUGE:
         return False
     return rows >= SHORT and depth >= SHORT and columns >= SHORT // 2
 

@@ -21,7 +21,7 @@ VECTORS = 4 if HAS_AVX512 else 2
 COLUMNS = VECTORS * WIDTH
 DEPTH = 128  # a panel of that depth takes 32 KiB
 MANY_ROWS, MANY_COLUMNS = 516, 512  # a block of sums takes 1 MiB, those rows 258 KiB
-WORTH_IT = 256  # columns of b, to rearrange a
+WORTH_IT = 256  # columns of b, to copy a's rows side by side
 
 multiply_tile = tile_product(ROWS, VECTORS)
 multiply_narrow_tile = tile_product(ROWS, 1)
@@ -32,7 +32,7 @@ def gemm(a: Any, b: Any, bias: Any, out: Any) -> None:
     rows, depth = a.shape
     columns = b.shape[1]
     start = repeated_row(np.zeros(columns, F) if bias is None else bias, MANY_ROWS)
-    rearranges = a.strides[1] != 4 and columns >= WORTH_IT
+    rearranges = columns >= WORTH_IT
     rearranged = aligned(min(MANY_ROWS, rows) if rearranges else 0, DEPTH)
     for i in range(0, rows, MANY_ROWS):
         for j in range(0, columns, MANY_COLUMNS):
