@@ -51,6 +51,15 @@ def gelu() -> Iterator[Case]:
     }.items():
         yield Case("gelu.forward", what, lambda x=x: [x, unwritten(*x.shape), unwritten(*x.shape)])
         yield Case("gelu.forward", f"{what}, no slope", lambda x=x: [x, unwritten(*x.shape), None])
+        yield Case(
+            "gelu.forward_by_tanh", what, lambda x=x: [x, unwritten(*x.shape), unwritten(*x.shape)]
+        )
+        yield Case(
+            "gelu.backward_by_tanh",
+            what,
+            lambda x=x: [np.ones_like(x), x, np.tanh(x), unwritten(*x.shape)],
+            1e-5,
+        )
 
 
 SIZES = {"many": (70_001,), "matrix": (33, 70), "few": (3,), "none": (0,)}

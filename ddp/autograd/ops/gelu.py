@@ -94,20 +94,43 @@ class GeluBackward0(Node):
 
 def gelu_tanh(input: Tensor) -> Tensor:
     """y = x · (1 + tanh u) / 2 with u = √(2/π) · (x + 0.044715 · x³)."""
-    x = input.array
-    t = x * x
+    x = np.ascontiguousarray(input.array)
+    y, t = (aligned_empty(x.shape, x.dtype) for _ in range(2))
+    with np.errstate(all="ignore"):
+        forward_by_tanh(x.reshape(-1), y.reshape(-1), t.reshape(-1))
+    output = wrap(y)
+    if node := GeluTanhBackward0.record(output, input):
+        node.save(input, t)
+    return output
+
+
+@kernel
+def forward_by_tanh(x: Array, y: Array, t: Array) -> None:
+    """y = x · (1 + t) / 2 and t = tanh u; all (N,)."""
+    np.multiply(x, x, out=t)
     t *= CUBIC
     t += 1
     t *= x
     t *= ROOT_2_OVER_PI
     np.tanh(t, out=t)
-    y = t + 1
+    np.add(t, 1, out=y)
     y *= x
     y *= 0.5
-    output = wrap(y)
-    if node := GeluTanhBackward0.record(output, input):
-        node.save(input, t)
-    return output
+
+
+@kernel
+def backward_by_tanh(dy: Array, x: Array, t: Array, dx: Array) -> None:
+    """The formula of the node below; all (N,)."""
+    np.multiply(x, x, out=dx)
+    dx *= 3 * CUBIC
+    dx += 1
+    dx *= x
+    dx *= ROOT_2_OVER_PI
+    dx *= 1 - t * t
+    dx += t
+    dx += 1
+    dx *= 0.5
+    dx *= dy
 
 
 class GeluTanhBackward0(Node):
@@ -117,16 +140,8 @@ class GeluTanhBackward0(Node):
 
     def backward(self, dy: Array) -> Gradients:
         x, t = self.saved
-        dx = x * x
-        dx *= 3 * CUBIC
-        dx += 1
-        dx *= x
-        dx *= ROOT_2_OVER_PI
-        dx *= 1 - t * t
-        dx += t
-        dx += 1
-        dx *= 0.5
-        dx *= dy
+        dx = aligned_empty(t.shape, t.dtype)
+        backward_by_tanh(*(np.ascontiguousarray(a).reshape(-1) for a in (dy, x, t)), dx.reshape(-1))
         return (dx,)
 
     def name(self) -> str:

@@ -35,6 +35,8 @@ KERNELS: dict[str, Callable[..., None]] = {
     "attention.forward": attention.forward,
     "attention.backward": attention.backward,
     "gelu.forward": gelu.forward,
+    "gelu.forward_by_tanh": gelu.forward_by_tanh,
+    "gelu.backward_by_tanh": gelu.backward_by_tanh,
     "gemm.gemm": gemm.gemm,
     "max_pool.maxima": max_pool.maxima,
     "max_pool.give": max_pool.give,

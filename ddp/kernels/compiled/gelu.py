@@ -1,4 +1,4 @@
-"""Exact GELU; reference: ddp.autograd.ops.gelu."""
+"""GELU; reference: ddp.autograd.ops.gelu."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ddp.kernels.compiled.target import compiled
 P0, P1, P2, P3 = F(0.797885032276872), F(0.0363326462373332), F(-3.2094447e-05), F(-5.5519872e-05)
 P4, P5, P6 = F(4.00439e-06), F(-1.35465414e-07), F(1.84726970e-09)
 DENSITY_AT_ZERO = F(1 / np.sqrt(2 * np.pi))
+CUBIC, ROOT_2_OVER_PI = F(0.044715), F(np.sqrt(2 / np.pi))
 
 
 @compiled
@@ -25,3 +26,19 @@ def forward(x: Any, y: Any, slope: Any) -> None:
         y[i] = x[i] * normal
         if slope is not None:
             slope[i] = normal + x[i] * exp(F(-0.5) * square) * DENSITY_AT_ZERO
+
+
+@compiled
+def forward_by_tanh(x: Any, y: Any, t: Any) -> None:
+    for i in range(x.size):
+        u = (x[i] * x[i] * CUBIC + F(1)) * x[i] * ROOT_2_OVER_PI
+        t[i] = F(1) - F(2) / (F(1) + exp(F(2) * u))
+        y[i] = (t[i] + F(1)) * x[i] * F(0.5)
+
+
+@compiled
+def backward_by_tanh(dy: Any, x: Any, t: Any, dx: Any) -> None:
+    for i in range(x.size):
+        du = (x[i] * x[i] * (F(3) * CUBIC) + F(1)) * ROOT_2_OVER_PI
+        slope = (du * x[i] * (F(1) - t[i] * t[i]) + t[i] + F(1)) * F(0.5)
+        dx[i] = slope * dy[i]
