@@ -141,7 +141,8 @@ class GeluTanhBackward0(Node):
     def backward(self, dy: Array) -> Gradients:
         x, t = self.saved
         dx = aligned_empty(t.shape, t.dtype)
-        backward_by_tanh(*(np.ascontiguousarray(a).reshape(-1) for a in (dy, x, t)), dx.reshape(-1))
+        dy, x = (np.ascontiguousarray(array).reshape(-1) for array in (dy, x))
+        backward_by_tanh(dy, x, t.reshape(-1), dx.reshape(-1))
         return (dx,)
 
     def name(self) -> str:
