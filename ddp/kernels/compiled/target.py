@@ -6,7 +6,9 @@ zeros are what NumPy makes of them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -21,6 +23,11 @@ if config.CPU_FEATURES is None:  # NUMBA_CPU_FEATURES and NUMBA_CPU_NAME are the
     config.CPU_FEATURES = f"{llvm.get_host_cpu_features().flatten()},-prefer-256-bit"
 
 HAS_AVX512 = "+avx512f" in config.CPU_FEATURES.split(",")
+
+HERE = Path(__file__).parent
+SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(HERE.glob("*.py")))).hexdigest()[
+    :16
+]
 
 COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}  # x / 0 is what NumPy makes of it
 
@@ -38,12 +45,18 @@ def exact(function: Callable[..., None]) -> Any:
 def kept(function: Callable[..., None], **options: Any) -> Any:
     """Compiled when first called; the machine code is kept on disk where there is a place for it.
 
-    That is beside the source, else in the user's cache, or where NUMBA_CACHE_DIR says.
+    That is beside the source, else in the user's cache, or where NUMBA_CACHE_DIR says. numba would
+    go by the function's own file, though much of it may stand in others: the place has a name made
+    of them all.
     """
+    chosen = config.CACHE_DIR
+    config.CACHE_DIR = str(Path(chosen or HERE / "__pycache__") / SOURCES.hexdigest()[:16])
     try:
         return numba.njit(function, cache=True, **COMMON, **options)
     except RuntimeError:  # nowhere to write to: each process compiles anew
         return numba.njit(function, **COMMON, **options)
+    finally:
+        config.CACHE_DIR = chosen
 
 
 def inlined(function: Callable[..., Any]) -> Any:
