@@ -40,8 +40,8 @@ def resolve_shards(config: Config, workers: int, stored: int | None = None) -> C
 def differences(a: Config, b: Config) -> list[str]:
     """The keys, sorted, that decide bits and differ between `a` and `b`.
 
-    In: model, data, optimizer, schedule, seed, global batch, shards, clip norm, kernels: each changes a
-    step's result. `train.epochs`/`steps` are in only under a schedule that uses the total number
+    In: model, data, optimizer, schedule, seed, global batch, shards, clip norm, kernels: each
+    changes a step's result. `train.epochs`/`steps` are in only under a schedule that uses the total number
     of steps (cosine, linear); otherwise a longer run begins with the same steps, so extending
     it is allowed. An unset `train.shards` agrees with any: it takes the other's value.
 

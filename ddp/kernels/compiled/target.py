@@ -25,9 +25,7 @@ if config.CPU_FEATURES is None:  # NUMBA_CPU_FEATURES and NUMBA_CPU_NAME are the
 HAS_AVX512 = "+avx512f" in config.CPU_FEATURES.split(",")
 
 HERE = Path(__file__).parent
-SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(HERE.glob("*.py")))).hexdigest()[
-    :16
-]
+SOURCES = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(HERE.glob("*.py"))))
 
 COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}  # x / 0 is what NumPy makes of it
 
