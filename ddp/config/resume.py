@@ -41,9 +41,9 @@ def differences(a: Config, b: Config) -> list[str]:
     """The keys, sorted, that decide bits and differ between `a` and `b`.
 
     In: model, data, optimizer, schedule, seed, global batch, shards, clip norm, kernels: each
-    changes a step's result. `train.epochs`/`steps` are in only under a schedule that uses the total number
-    of steps (cosine, linear); otherwise a longer run begins with the same steps, so extending
-    it is allowed. An unset `train.shards` agrees with any: it takes the other's value.
+    changes a step's result. `train.epochs`/`steps` are in only under a schedule that uses the total
+    number of steps (cosine, linear); otherwise a longer run begins with the same steps, so
+    extending it is allowed. An unset `train.shards` agrees with any: it takes the other's value.
 
     Out: name, checkpoint cadence, evaluation cadence and batch (they compute nothing that
     feeds back), and the whole of `cluster` (workers, buckets and time limits never change bits).
