@@ -4,7 +4,7 @@
 #   make test    run the tests
 #   make check   lint, format, types, and who may import whom; changes nothing
 #   make fix     let the linter and the formatter change what they can
-#   make bench   measure beside PyTorch, about ten minutes; ARGS="--only blitz-b64" for a part
+#   make bench   measure beside PyTorch, a quarter of an hour; ARGS="--only blitz-b64" for a part
 #   make clean   remove what these targets have made; results in runs/ stay
 
 VENV ?= .venv

@@ -1,6 +1,6 @@
 """How fast we are beside PyTorch's DistributedDataParallel, on the same cores, in one run.
 
-    python -m benchmarks                                   # everything: about ten minutes
+    python -m benchmarks                                   # everything: a quarter of an hour
     python -m benchmarks --only blitz-b64 --rounds 3       # one workload, 1 and 2 workers
     python -m benchmarks --only gpt-128 --workers 1 --clock cpu
     python -m benchmarks --only start installed
