@@ -310,10 +310,10 @@ class ZeroMQWork:
         if self._sources():
             self._mesh.drain(timeout_s)
             return
-        rank, tracker = self.sent[0]
-        with contextlib.suppress(zmq.NotDone):
-            tracker.wait(timeout_s)
-        self._mesh.free(rank)
+        for rank, tracker in self.sent[:1]:  # none, if the last has left since this was looked at
+            with contextlib.suppress(zmq.NotDone):
+                tracker.wait(timeout_s)
+            self._mesh.free(rank)
 
     def _ended(self) -> bool:
         return self._complete() or self._error() is not None
