@@ -20,7 +20,7 @@ import pytest
 import zmq
 
 from ddp.comm.pieces import PIECE_BYTES
-from ddp.comm.zeromq import Listener, ZeroMQCommunicator
+from ddp.comm.zeromq import Listener, ZeroMQCommunicator, ZeroMQWork
 from ddp.errors import CommError, CommTimeout, LocalProtocolError, PeerLost, PeerProtocolError
 from tests.comm import contract
 from tests.helpers.spawn import RANKS, kill_group, start
@@ -351,3 +351,8 @@ def test_a_killed_process_is_noticed_by_all_within_seconds() -> None:
     assert "rank 1 is gone: its connection broke\n" in (first, third)
     for last_words in (first, third):  # the other may see first that the first has closed
         assert last_words.count("is gone: ") == 1
+
+
+def test_an_exchange_whose_last_piece_has_just_left_has_nothing_to_wait_for() -> None:
+    work = ZeroMQWork(ZeroMQCommunicator.__new__(ZeroMQCommunicator), 0, {})
+    work._pause(0.0)
