@@ -50,10 +50,8 @@ def tile_product(rows: int, vectors: int) -> Any:
         )
         tile = [(row, vector) for row in range(rows) for vector in range(vectors)]
         sums = {at: cgutils.alloca_once(builder, VECTOR) for at in tile}
-        for (row, vector), total in sums.items():
+        for total in sums.values():
             builder.store(VECTOR(None), total)
-            place = c.vector(builder.add(c_i, c_i.type(row)), c_j, vector)
-            prefetch(builder, place, writes=True)
         lefts = [
             opaque(builder, a.number(builder.add(i, i.type(row)), i.type(0))) for row in range(rows)
         ]
@@ -77,17 +75,58 @@ def tile_product(rows: int, vectors: int) -> Any:
     return multiply_tile
 
 
+def fetching(locality: int) -> Any:
+    """The function that fetches to a cache: the L1 for a locality of 3, the L2 for 2."""
+
+    @intrinsic
+    def fetch(typing: Any, a: Any, i: Any, j: Any) -> Any:
+        """Have a[i, j], and the cache line it is in, at hand when it is read."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array, i, j = arguments
+            place = Matrix(context, builder, signature.args[0], array).number(i, j)
+            prefetch(builder, place, locality)
+            return context.get_dummy_value()
+
+        return types.void(a, types.intp, types.intp), generate
+
+    return fetch
+
+
 @intrinsic
-def fetch(typing: Any, a: Any, i: Any, j: Any) -> Any:
-    """Have a[i, j], and the cache line it is in, in the cache when it is read."""
+def turn(typing: Any, x: Any, i: Any, j: Any, out: Any) -> Any:
+    """out[i:, j:] = x[i:, j:], WIDTH rows by WIDTH columns, which are dense; out has dense rows.
+
+    The square is transposed in registers: halves of it trade places, then quarters, and so on.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, i, j = arguments
-        place = Matrix(context, builder, signature.args[0], array).number(i, j)
-        prefetch(builder, place, writes=False)
+        array, i, j, target = arguments
+        x, out = (
+            Matrix(context, builder, kind, matrix)
+            for kind, matrix in ((signature.args[0], array), (signature.args[3], target))
+        )
+        lines = []
+        for n in range(WIDTH):
+            place = x.number(i, builder.add(j, j.type(n)))
+            lines.append(builder.load(builder.bitcast(place, VECTOR.as_pointer()), align=4))
+        step = WIDTH // 2
+        while step:
+            for n in range(WIDTH):
+                if not n & step:
+                    pair = lines[n], lines[n + step]
+                    for m, moved in (n, 0), (n + step, step):
+                        lanes = [
+                            lane + moved if not lane & step else WIDTH + lane - step + moved
+                            for lane in range(WIDTH)
+                        ]
+                        lines[m] = builder.shuffle_vector(*pair, LANES(lanes))
+            step //= 2
+        for n, line in enumerate(lines):
+            builder.store(line, out.vector(builder.add(i, i.type(n)), j, 0), align=4)
         return context.get_dummy_value()
 
-    return types.void(a, types.intp, types.intp), generate
+    return types.void(x, types.intp, types.intp, out), generate
 
 
 class Matrix:
@@ -119,14 +158,12 @@ def opaque(builder: Any, place: Any) -> Any:
     return builder.asm(kind, "", "=r,0", [builder.bitcast(place, BYTES)], False)
 
 
-def prefetch(builder: Any, place: Any, writes: bool) -> None:
-    """Have a place in the cache that is read or written soon."""
+def prefetch(builder: Any, place: Any, locality: int) -> None:
+    """Have a place in a cache that is read soon."""
     number = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [BYTES, number, number, number])
     function = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
-    builder.call(
-        function, [builder.bitcast(place, BYTES), number(int(writes)), number(3), number(1)]
-    )
+    builder.call(function, [builder.bitcast(place, BYTES), number(0), number(locality), number(1)])
 
 
 def repeated(builder: Any, number: Any) -> Any:
@@ -152,18 +189,19 @@ def repeated_row(row: Any, rows: Any) -> Any:
 
 @compiled
 def copy(x: Any, out: Any) -> Any:
-    """x into the beginning of `out`; of dense columns, as many as a vector holds at a time."""
+    """x into the beginning of `out`, whose rows are dense."""
     rows, columns = x.shape
-    if x.strides[1] == 4 and out.strides[1] == 4:
+    if x.strides[1] == 4 and out.strides[1] == 4:  # said for LLVM, which then uses vectors
         for i in range(rows):
             for j in range(columns):
                 out[i, j] = x[i, j]
-    else:
-        whole = columns - columns % WIDTH
-        for first in range(0, whole, WIDTH):
-            for i in range(rows):
-                for j in range(WIDTH):
-                    out[i, first + j] = x[i, first + j]
-        for j in range(whole, columns):
-            for i in range(rows):
-                out[i, j] = x[i, j]
+        return
+    whole_rows, whole_columns = rows - rows % WIDTH, columns - columns % WIDTH
+    if x.strides[0] != 4:
+        whole_rows = 0
+    for i in range(0, whole_rows, WIDTH):
+        for j in range(0, whole_columns, WIDTH):
+            turn(x, i, j, out)
+    for i in range(rows):
+        for j in range(whole_columns if i < whole_rows else 0, columns):
+            out[i, j] = x[i, j]
