@@ -10,14 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from ddp.kernels.compiled.mathematics import F, exp, larger
+from ddp.kernels.compiled.mathematics import F, exp_below_zero
 from ddp.kernels.compiled.target import compiled, inlined
-from ddp.kernels.compiled.tiles import WIDTH, aligned, copy, repeated_row, tile_product
+from ddp.kernels.compiled.tiles import WIDTH as REGISTER
+from ddp.kernels.compiled.tiles import aligned, copy, fetch_rows, repeated_row, tile_product
+from ddp.kernels.compiled.vectors import (
+    WIDTH,
+    as_bytes,
+    first_lanes,
+    highest_of,
+    larger,
+    load,
+    load_some,
+    splat,
+    store,
+    store_some,
+    sum_of,
+)
+from ddp.kernels.compiled.vectors import zeros as no_vector
 
-ROWS = WIDTH // 2
+ROWS = REGISTER // 2
 COLUMNS = 2 * WIDTH
 
-multiply_tile = tile_product(ROWS, 2)
+multiply_tile = tile_product(ROWS, COLUMNS // REGISTER)
 
 
 @compiled
@@ -38,6 +53,8 @@ def forward(
     keys, width = v.shape[2:]
     q_rows, k_columns, v_rows = zeros(queries, features), zeros(features, keys), zeros(keys, width)
     p_rows, y_rows, shares = zeros(ROWS, keys), zeros(ROWS, width), np.empty(ROWS, F)
+    p_line, y_line = p_rows.reshape(-1), y_rows.reshape(-1)
+    kept = as_bytes(mask)
     nothing = repeated_row(np.zeros(max(keys, width) + COLUMNS, F), max(keys, queries) + ROWS)
     for n in range(stacks):
         for h in range(heads):
@@ -56,46 +73,50 @@ def forward(
                         multiply_tile(q_rows, i, k_columns, j, 0, features, nothing, p_rows, 0, j)
                     for row in range(i, min(i + ROWS, stop)):
                         limit = min(row + 1, count) if is_causal else count
-                        p = p_rows[row - i]
                         if added is not None:
                             for j in range(limit):
-                                p[j] += added[n, h, row, j]
-                        whole = (seen + COLUMNS - 1) // COLUMNS * COLUMNS
-                        p[limit:whole] = F(-np.inf)
-                        share = exponentials(p, whole)
-                        start = at + (row - first) * count
-                        for j in range(limit):
-                            weights[start + j] = p[j] * share
-                        for j in range(limit, count):
-                            weights[start + j] = F(0)
-                        if mask is not None:
-                            for j in range(limit):
-                                p[j] = p[j] * F(mask_factor) if mask[n, h, row, j] else F(0)
+                                p_rows[row - i, j] += added[n, h, row, j]
+                        p = (row - i) * p_rows.shape[1]
+                        share = exponentials(p_line, p, limit, seen)
                         shares[row - i] = share
+                        start = at + (row - first) * count
+                        for j in range(0, count, WIDTH):
+                            some = load(p_line, p + j) if j < seen else no_vector()
+                            store_some(weights, start + j, some * splat(share), count - j)
+                        if mask is not None:
+                            mask_row = ((n * heads + h) * queries + row) * keys
+                            for j in range(0, limit, WIDTH):
+                                factor = load_some(kept, mask_row + j, limit - j)
+                                some = load(p_line, p + j) * factor * splat(F(mask_factor))
+                                store(p_line, p + j, some)
                     for j in range(0, width, COLUMNS):
                         multiply_tile(p_rows, 0, v_rows, j, 0, seen, nothing, y_rows, 0, j)
                     for row in range(i, min(i + ROWS, stop)):
-                        for j in range(width):
-                            y_rows[row - i, j] *= shares[row - i]
+                        y_row = (row - i) * y_rows.shape[1]
+                        multiply_line(y_line, y_row, y_row + y_rows.shape[1], shares[row - i])
                     copy_back(y_rows, y[n, h, i : min(i + ROWS, stop)])
 
 
 @inlined
-def exponentials(p: Any, count: Any) -> Any:
+def exponentials(p: Any, start: Any, limit: Any, stop: Any) -> Any:
     """exp of the numbers less the largest, in place; what to multiply them by for a sum of 1.
 
-    Zeros where all are -inf.
+    They begin at `start`. Zeros come after `limit` of them, and where all are -inf.
     """
-    highest = F(-np.inf)
-    for j in range(count):
-        highest = larger(highest, p[j])
+    top = splat(F(-np.inf))
+    for j in range(start, start + stop, WIDTH):
+        some = first_lanes(load(p, j), start + limit - j, F(-np.inf))
+        store(p, j, some)
+        top = larger(top, some)
+    highest = highest_of(top)
     if highest == F(-np.inf):
         highest = F(0)
-    total = F(0)
-    for j in range(count):
-        e = exp(p[j] - highest)
-        p[j] = e
-        total += e
+    sums = no_vector()
+    for j in range(start, start + stop, WIDTH):
+        some = exp_below_zero(load(p, j) - splat(highest))
+        store(p, j, some)
+        sums = sums + some
+    total = sum_of(sums)
     return F(1) / total if total != F(0) else F(0)
 
 
@@ -127,6 +148,9 @@ def backward(
     nothing = repeated_row(np.zeros(max(keys, features) + COLUMNS, F), most + ROWS)
     d_rows, ds_rows = zeros(most, keys), zeros(most, keys)
     dq_rows, dk_rows, dv_rows = zeros(ROWS, features), zeros(keys, features), zeros(keys, width)
+    dy_line, y_line, y_stride = dy_rows.reshape(-1), y_rows.reshape(-1), y_rows.shape[1]
+    d_line, ds_line, stride = d_rows.reshape(-1), ds_rows.reshape(-1), d_rows.shape[1]
+    kept = as_bytes(mask)
     for n in range(stacks):
         for h in range(heads):
             copy_scaled(q[n, h], scale, q_rows)
@@ -143,6 +167,10 @@ def backward(
                 at = end + (n * heads + h) * size
                 end += stacks * heads * size
                 for i in range(first, stop, ROWS):
+                    for row in range(*its_share(h, i, heads, queries)):
+                        fetch_heads(dq, n + 1, row)
+                        fetch_heads(dk, n + 1, row)
+                        fetch_heads(dv, n + 1, row)
                     seen = min(i + ROWS, count) if is_causal else count
                     for j in range(0, seen, COLUMNS):
                         multiply_tile(
@@ -152,26 +180,24 @@ def backward(
                         limit = min(row + 1, count) if is_causal else count
                         if row >= stop:
                             limit = 0
-                        d, ds = d_rows[row - first], ds_rows[row - first]
-                        p = weights[at + (row - first) * count : at + (row - first) * count + limit]
-                        total = F(0)
-                        for j in range(width):
-                            total += dy_rows[row, j] * y_rows[row, j]
-                        for j in range(limit):
-                            weight, slope = p[j], ds[j]
-                            kept = weight
+                        p, d = at + (row - first) * count, (row - first) * stride
+                        total = splat(dot(dy_line, y_line, row * y_stride, (row + 1) * y_stride))
+                        for j in range(0, seen, WIDTH):
+                            weight = load_some(weights, p + j, limit - j)
+                            slope = first_lanes(load(ds_line, d + j), limit - j, F(0))
+                            share = weight
                             if mask is not None:
-                                factor = F(mask_factor) if mask[n, h, row, j] else F(0)
-                                kept *= factor
-                                slope *= factor
-                            d[j] = kept
-                            ds[j] = weight * (slope - total)
-                        for j in range(limit, (count + COLUMNS - 1) // COLUMNS * COLUMNS):
-                            d[j] = F(0)
-                            ds[j] = F(0)
+                                place = ((n * heads + h) * queries + row) * keys + j
+                                factor = load_some(kept, place, limit - j) * splat(F(mask_factor))
+                                share, slope = weight * factor, slope * factor
+                            store(d_line, d + j, share)
+                            store(ds_line, d + j, weight * (slope - total))
+                        for j in range((seen + WIDTH - 1) // WIDTH * WIDTH, stride, WIDTH):
+                            store(d_line, d + j, no_vector())
+                            store(ds_line, d + j, no_vector())
                         if d_added is not None:
                             for j in range(limit):
-                                d_added[n, h, row, j] = ds[j]
+                                d_added[n, h, row, j] = ds_rows[row - first, j]
                     if dq is not None:
                         for j in range(0, features, COLUMNS):
                             multiply_tile(
@@ -195,6 +221,23 @@ def backward(
                 copy_back(dv_rows, dv[n, h])
 
 
+@inlined
+def its_share(h: Any, i: Any, heads: Any, queries: Any) -> Any:
+    """The first and the last row + 1 of the next stack that are fetched with rows i of head h."""
+    done = h * queries + i
+    return done // heads, min(done + ROWS, (h + 1) * queries) // heads
+
+
+@inlined
+def fetch_heads(dx: Any, n: Any, row: Any) -> None:
+    """Have a row of all heads in the cache, in the order of memory, before its pieces are written.
+
+    Head by head, they would come to it one by one.
+    """
+    if dx is not None and n < dx.shape[0] and row < dx.shape[2]:
+        fetch_rows(dx[n, :, row], 0, dx.shape[1])
+
+
 @compiled
 def zeros(rows: Any, columns: Any) -> Any:
     """A matrix for so many rows and columns, and to the end of the last tile either way."""
@@ -208,9 +251,23 @@ def zeros(rows: Any, columns: Any) -> Any:
 def copy_scaled(x: Any, factor: Any, out: Any) -> Any:
     """x · factor into the beginning of `out`."""
     copy(x, out)
-    for i in range(x.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] *= F(factor)
+    multiply_line(out.reshape(-1), 0, x.shape[0] * out.shape[1], F(factor))
+
+
+@inlined
+def multiply_line(line: Any, start: Any, stop: Any, factor: Any) -> None:
+    """line[start:stop] *= factor"""
+    for j in range(start, stop, WIDTH):
+        store(line, j, load(line, j) * splat(factor))
+
+
+@inlined
+def dot(x: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The scalar product of x[start:stop] and y[start:stop]."""
+    sums = no_vector()
+    for j in range(start, stop, WIDTH):
+        sums = sums + load(x, j) * load(y, j)
+    return sum_of(sums)
 
 
 @compiled

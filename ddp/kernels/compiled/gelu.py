@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ddp.kernels.compiled.mathematics import F, exp
+from ddp.kernels.compiled.mathematics import F, exp_below_zero, logistic
 from ddp.kernels.compiled.target import compiled, inlined
 
 # Φ(x) = (1 + tanh(x · P(x²))) / 2 = 1 / (1 + exp(-2 x · P(x²))): see the reference.
@@ -22,17 +22,17 @@ def forward(x: Any, y: Any, slope: Any) -> None:
         square = x[i] * x[i]
         p = ((((P6 * square + P5) * square + P4) * square + P3) * square + P2) * square + P1
         u = x[i] * (p * square + P0)
-        normal = F(1) / (F(1) + exp(F(-2) * u))
+        normal = logistic(u + u)
         y[i] = x[i] * normal
         if slope is not None:
-            slope[i] = normal + x[i] * exp(F(-0.5) * square) * DENSITY_AT_ZERO
+            slope[i] = normal + x[i] * exp_below_zero(F(-0.5) * square) * DENSITY_AT_ZERO
 
 
 @inlined
 def half_of_one_and_tanh(x: Any) -> Any:
     """(1 + tanh u) / 2, to the last digits also where tanh u is nearly -1."""
     u = (x * x * CUBIC + F(1)) * x * ROOT_2_OVER_PI
-    return F(1) / (F(1) + exp(F(-2) * u))
+    return logistic(u + u)
 
 
 @compiled

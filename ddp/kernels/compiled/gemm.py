@@ -15,19 +15,26 @@ from numpy.lib.stride_tricks import as_strided
 
 from ddp.kernels.compiled.mathematics import F
 from ddp.kernels.compiled.target import HAS_AVX512, compiled, inlined
-from ddp.kernels.compiled.tiles import WIDTH, aligned, copy, fetching, repeated_row, tile_product
+from ddp.kernels.compiled.tiles import (
+    LINE,
+    WIDTH,
+    aligned,
+    copy,
+    fetch_rows,
+    fetch_to_l1,
+    repeated_row,
+    tile_product,
+)
 
 ROWS, FEW_ROWS = 6, 2
 VECTORS = 4 if HAS_AVX512 else 2
 COLUMNS = VECTORS * WIDTH
 DEPTH = 128  # a panel of that depth takes 32 KiB
 MANY_ROWS, MANY_COLUMNS = 768, 512  # a block of sums takes 1.5 MiB, those rows 384 KiB
-LINE = 16  # float32 in a cache line
 
 multiply_tile = tile_product(ROWS, VECTORS)
 multiply_low_tile = tile_product(FEW_ROWS, VECTORS)
 multiply_narrow_tile = tile_product(ROWS, 1)
-fetch_to_l1, fetch_to_l2 = fetching(3), fetching(2)
 
 
 @compiled
@@ -66,7 +73,7 @@ def multiply_block(a: Any, b: Any, base: Any, out: Any, after: Any) -> None:
         while width == COLUMNS and i <= rows - ROWS:
             tile = i // ROWS
             if j == 0:
-                fetch_rows(a, i + ROWS)
+                fetch_tile(a, i + ROWS)
                 if after.strides[1] != 4:
                     fetch_part(after.T, tile, tiles)
             fetch_part(b[:, j + COLUMNS : j + 2 * COLUMNS], tile, tiles)
@@ -88,7 +95,7 @@ def multiply_block(a: Any, b: Any, base: Any, out: Any, after: Any) -> None:
 
 
 @inlined
-def fetch_rows(a: Any, first: Any) -> None:
+def fetch_tile(a: Any, first: Any) -> None:
     """Have the rows of the next tile in the L1 cache, if they are dense."""
     if a.strides[1] == 4:
         for i in range(first, min(first + ROWS, a.shape[0])):
@@ -101,13 +108,6 @@ def fetch_part(x: Any, part: Any, parts: Any) -> None:
     """Have one of so many parts of a matrix in the L2 cache."""
     if x.size > 0:
         if x.strides[1] == 4:
-            fetch_lines(x, part * x.shape[0] // parts, (part + 1) * x.shape[0] // parts)
+            fetch_rows(x, part * x.shape[0] // parts, (part + 1) * x.shape[0] // parts)
         else:
-            fetch_lines(x.T, part * x.shape[1] // parts, (part + 1) * x.shape[1] // parts)
-
-
-@inlined
-def fetch_lines(x: Any, first: Any, stop: Any) -> None:
-    for i in range(first, stop):
-        for j in range(0, x.shape[1], LINE):
-            fetch_to_l2(x, i, j)
+            fetch_rows(x.T, part * x.shape[1] // parts, (part + 1) * x.shape[1] // parts)

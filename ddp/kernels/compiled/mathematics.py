@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ddp.kernels.compiled.target import inlined
 
 F = np.float32
 
-LOWEST, HIGHEST = F(-87.33654), F(88.72283)  # exp of them is the smallest and the largest float32
+LOWEST = F(-87.33654)  # exp of it is the smallest float32 that is not denormal
 LOG2_E = F(1.44269504)
 LN_2_HIGH, LN_2_LOW = F(0.693359375), F(-2.12194440e-4)  # ln 2 in two parts: n · HIGH is exact
 # exp(r) = 1 + r + r² · P(r) for |r| ≤ ln 2 / 2 (Cephes, expf.c): within 1 unit of the last place.
@@ -25,43 +25,60 @@ P3, P4, P5 = F(8.3334519073e-3), F(1.3981999507e-3), F(1.9875691500e-4)
 
 
 @intrinsic
-def from_bits(typing: Any, bits: Any) -> Any:
-    """The float32 with the bits of an int32."""
+def exp_below_zero(typing: Any, x: Any) -> Any:
+    """exp(x) for x ≤ 0, of a float32 or of a vector of them: 0 below -87.3, NaN for NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
+        return exp_code(builder, arguments[0])
 
-    return types.float32(types.int32), generate
+    return x(x), generate
+
+
+def exp_code(builder: Any, x: Any) -> Any:
+    """The instructions: exp(n · ln 2 + r) = 2ⁿ · exp(r)."""
+
+    def number(value: Any) -> Any:
+        return constant(x.type, float(value))
+
+    def times_plus(a: Any, b: Any, c: Any) -> Any:
+        return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+    n = by_element(builder, "floor", times_plus(x, number(LOG2_E), number(0.5)))
+    r = times_plus(n, number(-LN_2_HIGH), x)
+    r = times_plus(n, number(-LN_2_LOW), r)
+    p = number(P5)
+    for coefficient in (P4, P3, P2, P1, P0):
+        p = times_plus(p, r, number(coefficient))
+    y = builder.fadd(times_plus(builder.fmul(p, r), r, r), number(1))
+    whole = integers_like(x.type)
+    exponent = builder.add(builder.fptosi(n, whole), constant(whole, 127))
+    power = builder.bitcast(builder.shl(exponent, constant(whole, 23)), x.type)
+    is_tiny = builder.fcmp_ordered("<", x, number(LOWEST))
+    return builder.select(is_tiny, number(0), builder.fmul(y, power))
+
+
+def by_element(builder: Any, name: str, *operands: Any) -> Any:
+    """LLVM's own function of float32, or of vectors of them, by its name."""
+    kind = operands[0].type
+    suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+    signature = ir.FunctionType(kind, [kind] * len(operands))
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{suffix}")
+    return builder.call(function, operands)
+
+
+def constant(kind: Any, value: Any) -> Any:
+    """A number, or a vector of that number everywhere."""
+    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+
+
+def integers_like(kind: Any) -> Any:
+    """The type of as many int32."""
+    number = ir.IntType(32)
+    return ir.VectorType(number, kind.count) if isinstance(kind, ir.VectorType) else number
 
 
 @inlined
-def exp(x: Any) -> Any:
-    """exp(x) in float32: 0 below -87.3, infinity above 88.7, NaN for NaN."""
-    n = np.floor(x * LOG2_E + F(0.5))
-    r = (x - n * LN_2_HIGH) - n * LN_2_LOW
-    p = ((((P5 * r + P4) * r + P3) * r + P2) * r + P1) * r + P0
-    # 2ⁿ in two factors: n may be 128, which no float32 has as its exponent.
-    half = np.int32(n) >> np.int32(1)
-    rest = np.int32(n) - half
-    y = (p * r * r + r + F(1)) * power_of_two(half) * power_of_two(rest)
-    y = F(0) if x < LOWEST else y
-    y = F(np.inf) if x > HIGHEST else y
-    return x if x != x else y
-
-
-@inlined
-def power_of_two(n: Any) -> Any:
-    return from_bits((n + np.int32(127)) << np.int32(23))
-
-
-@intrinsic
-def larger(typing: Any, x: Any, y: Any) -> Any:
-    """The larger of two float32, NaN if one is; unlike a comparison, it goes into vectors."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = ir.FloatType()
-        kind = ir.FunctionType(number, [number, number])
-        maximum = builder.module.declare_intrinsic("llvm.maximum", [number], kind)
-        return builder.call(maximum, arguments)
-
-    return types.float32(types.float32, types.float32), generate
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x)), to the last digits also where it is nearly 0."""
+    e = exp_below_zero(-abs(x))
+    return (F(1) if x > F(0) else e) / (F(1) + e)

@@ -20,6 +20,7 @@ from ddp.kernels.compiled.mathematics import F
 from ddp.kernels.compiled.target import HAS_AVX512, compiled, inlined
 
 WIDTH = 16 if HAS_AVX512 else 8  # float32 in a register
+LINE = 16  # float32 in a cache line
 
 NUMBER = ir.FloatType()
 VECTOR = ir.VectorType(NUMBER, WIDTH)
@@ -91,6 +92,20 @@ def fetching(locality: int) -> Any:
         return types.void(a, types.intp, types.intp), generate
 
     return fetch
+
+
+@intrinsic
+def move(typing: Any, x: Any, i: Any, j: Any, out: Any) -> Any:
+    """out[i, j:] = x[i, j:], a vector of both; their rows are dense."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, i, j, target = arguments
+        source = Matrix(context, builder, signature.args[0], array).vector(i, j, 0)
+        place = Matrix(context, builder, signature.args[3], target).vector(i, j, 0)
+        builder.store(builder.load(source, align=4), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp, out), generate
 
 
 @intrinsic
@@ -187,21 +202,33 @@ def repeated_row(row: Any, rows: Any) -> Any:
     return as_strided(row, (rows, row.size), (0, 4))
 
 
+fetch_to_l1, fetch_to_l2 = fetching(3), fetching(2)
+
+
+@inlined
+def fetch_rows(x: Any, first: Any, stop: Any) -> None:
+    """Have these rows of a matrix, which are dense, in the L2 cache."""
+    for i in range(first, min(stop, x.shape[0])):
+        for j in range(0, x.shape[1], LINE):
+            fetch_to_l2(x, i, j)
+
+
 @compiled
 def copy(x: Any, out: Any) -> Any:
     """x into the beginning of `out`, whose rows are dense."""
     rows, columns = x.shape
-    if x.strides[1] == 4 and out.strides[1] == 4:  # said for LLVM, which then uses vectors
-        for i in range(rows):
-            for j in range(columns):
-                out[i, j] = x[i, j]
-        return
     whole_rows, whole_columns = rows - rows % WIDTH, columns - columns % WIDTH
-    if x.strides[0] != 4:
+    if x.strides[1] == 4:
+        whole_rows = rows
+        for i in range(rows):
+            for j in range(0, whole_columns, WIDTH):
+                move(x, i, j, out)
+    elif x.strides[0] == 4:
+        for i in range(0, whole_rows, WIDTH):
+            for j in range(0, whole_columns, WIDTH):
+                turn(x, i, j, out)
+    else:
         whole_rows = 0
-    for i in range(0, whole_rows, WIDTH):
-        for j in range(0, whole_columns, WIDTH):
-            turn(x, i, j, out)
     for i in range(rows):
         for j in range(whole_columns if i < whole_rows else 0, columns):
             out[i, j] = x[i, j]

@@ -8,10 +8,13 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
+
+from ddp.kernels.compiled.mathematics import by_element
 
 WIDTH = 16
 REGISTER = ir.VectorType(ir.FloatType(), WIDTH)
@@ -85,6 +88,14 @@ def minus(typing: Any, a: Any, b: Any) -> Any:
     return VECTOR(VECTOR, VECTOR), generate
 
 
+@intrinsic
+def times(typing: Any, a: Any, b: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fmul(*arguments, flags=("contract",))
+
+    return VECTOR(VECTOR, VECTOR), generate
+
+
 @overload(operator.add, strict=False)  # whose parameters need not have annotations
 def add(a: Any, b: Any) -> Any:
     return (lambda a, b: plus(a, b)) if a is VECTOR or b is VECTOR else None
@@ -95,15 +106,37 @@ def subtract(a: Any, b: Any) -> Any:
     return (lambda a, b: minus(a, b)) if a is VECTOR or b is VECTOR else None
 
 
+@overload(operator.mul, strict=False)
+def multiply(a: Any, b: Any) -> Any:
+    return (lambda a, b: times(a, b)) if a is VECTOR or b is VECTOR else None
+
+
 @intrinsic
 def splat(typing: Any, number: Any) -> Any:
     """The same float32 everywhere."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first = builder.insert_element(ir.Constant(REGISTER, ir.Undefined), arguments[0], I32(0))
-        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(I32, WIDTH), None))
+        return everywhere(builder, arguments[0])
 
     return VECTOR(types.float32), generate
+
+
+def everywhere(builder: Any, number: Any) -> Any:
+    """A vector of one number."""
+    unset = ir.Constant(ir.VectorType(number.type, WIDTH), ir.Undefined)
+    first = builder.insert_element(unset, number, I32(0))
+    return builder.shuffle_vector(first, unset, ir.Constant(ir.VectorType(I32, WIDTH), None))
+
+
+def as_bytes(mask: Any) -> Any:
+    """The bools of a dense array, as flat unsigned numbers; None for None."""
+
+
+@overload(as_bytes, strict=False)
+def flat_bytes(mask: Any) -> Any:
+    if isinstance(mask, types.NoneType):
+        return lambda mask: None
+    return lambda mask: mask.reshape(-1).view(np.uint8)
 
 
 def lanes_of(array: Any) -> Any:
@@ -121,11 +154,7 @@ def short_name(type_: Any) -> str:
 def lanes(builder: Any, count: Any) -> Any:
     """A mask: the first `count` of them."""
     numbers = ir.Constant(ir.VectorType(I32, WIDTH), list(range(WIDTH)))
-    first = builder.insert_element(
-        ir.Constant(numbers.type, ir.Undefined), builder.trunc(count, I32), I32(0)
-    )
-    all_alike = builder.shuffle_vector(first, first, ir.Constant(numbers.type, None))
-    return builder.icmp_signed("<", numbers, all_alike)
+    return builder.icmp_signed("<", numbers, everywhere(builder, builder.trunc(count, I32)))
 
 
 def load_masked(builder: Any, where: Any, type_: Any, mask: Any) -> Any:
@@ -170,6 +199,57 @@ def store_some(typing: Any, array: Any, index: Any, vector: Any, count: Any) -> 
         return context.get_dummy_value()
 
     return types.void(array, types.intp, VECTOR, types.intp), generate
+
+
+@intrinsic
+def first_lanes(typing: Any, vector: Any, count: Any, other: Any) -> Any:
+    """The vector with a float32 in all lanes but the first `count`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, count, other = arguments
+        return builder.select(lanes(builder, count), vector, everywhere(builder, other))
+
+    return VECTOR(VECTOR, types.intp, types.float32), generate
+
+
+@intrinsic
+def sum_of(typing: Any, vector: Any) -> Any:
+    """The sum over the lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return folded(builder, arguments[0], builder.fadd)
+
+    return types.float32(VECTOR), generate
+
+
+@intrinsic
+def highest_of(typing: Any, vector: Any) -> Any:
+    """The largest of the lanes, NaN if one is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return folded(builder, arguments[0], lambda a, b: by_element(builder, "maximum", a, b))
+
+    return types.float32(VECTOR), generate
+
+
+def folded(builder: Any, vector: Any, combine: Any) -> Any:
+    """Both halves combined, then both halves of that, to the last lane."""
+    half = WIDTH // 2
+    while half:
+        lanes = ir.Constant(ir.VectorType(I32, WIDTH), [(n + half) % WIDTH for n in range(WIDTH)])
+        vector = combine(vector, builder.shuffle_vector(vector, vector, lanes))
+        half //= 2
+    return builder.extract_element(vector, I32(0))
+
+
+@intrinsic
+def larger(typing: Any, a: Any, b: Any) -> Any:
+    """The larger of each lane, NaN where one is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return by_element(builder, "maximum", *arguments)
+
+    return VECTOR(VECTOR, VECTOR), generate
 
 
 @intrinsic
