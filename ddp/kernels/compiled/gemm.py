@@ -30,7 +30,8 @@ ROWS, FEW_ROWS = 6, 2
 VECTORS = 4 if HAS_AVX512 else 2
 COLUMNS = VECTORS * WIDTH
 DEPTH = 128  # a panel of that depth takes 32 KiB
-MANY_ROWS, MANY_COLUMNS = 768, 512  # a block of sums takes 1.5 MiB, those rows 384 KiB
+MANY_ROWS, MANY_COLUMNS = 516, 512  # a block of sums takes 1 MiB, those rows 258 KiB
+WORTH_IT = 256  # columns of b, to gather those of a
 
 multiply_tile = tile_product(ROWS, VECTORS)
 multiply_low_tile = tile_product(FEW_ROWS, VECTORS)
@@ -42,6 +43,8 @@ def gemm(a: Any, b: Any, bias: Any, out: Any) -> None:
     rows, depth = a.shape
     columns = b.shape[1]
     start = repeated_row(np.zeros(columns, F) if bias is None else bias, MANY_ROWS)
+    gathers = a.strides[1] != 4 and columns >= WORTH_IT  # as they might share few sets of the cache
+    gathered = aligned(DEPTH if gathers else 0, MANY_ROWS + LINE)
     for i in range(0, rows, MANY_ROWS):
         for j in range(0, columns, MANY_COLUMNS):
             block = out[i : i + MANY_ROWS, j : j + MANY_COLUMNS]
@@ -50,6 +53,9 @@ def gemm(a: Any, b: Any, bias: Any, out: Any) -> None:
                 after = a[i : i + MANY_ROWS, k + DEPTH : k + 2 * DEPTH]
                 right = b[k : k + DEPTH, j : j + MANY_COLUMNS]
                 base = start[:, j:] if k == 0 else as_strided(block, block.shape, block.strides)
+                if gathers:
+                    copy(left.T, gathered)
+                    left, after = gathered[: left.shape[1], : left.shape[0]].T, after[:, :0]
                 multiply_block(left, right, base, block, after)
 
 
