@@ -130,8 +130,9 @@ def _train_as_rank(arguments: argparse.Namespace) -> int:
 
 
 def _train_here(config: Config, workers: int, arguments: argparse.Namespace) -> int:
+    from ddp.cores import usable_cores
     from launcher.local import run_plan
-    from launcher.machine import local_address, python, usable_cores
+    from launcher.machine import local_address, python
     from launcher.plan import Run, describe, local_plan
 
     plan = local_plan(
@@ -205,7 +206,7 @@ def _out(config: Config, arguments: argparse.Namespace) -> Path:
 
 def _workers(config: Config, arguments: argparse.Namespace) -> int:
     """As many as were asked for, else one per core, as far as there is work for so many."""
-    from launcher.machine import usable_cores
+    from ddp.cores import usable_cores
 
     asked: int | None = arguments.workers or config.cluster.workers
     return asked or min(usable_cores(), config.train.shards or config.train.global_batch)

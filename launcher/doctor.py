@@ -17,7 +17,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.machine import free_port, usable_cores
+from ddp.cores import usable_cores
+from launcher.machine import free_port
 from launcher.threads import THREAD_VARIABLES
 
 PACKAGES = (

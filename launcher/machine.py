@@ -1,4 +1,4 @@
-"""What the launcher asks of this machine: its cores, and an address on which nobody listens."""
+"""What the launcher asks of this machine: its Python, and an address on which nobody listens."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ import os
 import secrets
 import socket
 import sys
-
-
-def usable_cores() -> int:
-    """How many cores this process may use: what taskset or a scheduler has left it, not all."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def python() -> list[str]:

@@ -19,6 +19,7 @@ Looks that were in vain make the next ones fewer: ranks that share a core hinder
 
 from __future__ import annotations
 
+import os
 import platform
 import struct
 import threading
@@ -31,11 +32,12 @@ from ddp.comm import futex
 from ddp.comm.communicator import Communicator, exchange_timeout
 from ddp.comm.neighbours import LINE_BYTES, Arena, Memory, PrivateArena, Ranks
 from ddp.comm.segment import Home, Offer, Segment, find_home
+from ddp.cores import usable_cores
 
 PAGE_BYTES = 4096
 _WORDS = LINE_BYTES // 8
 
-_FEWEST_LOOKS, _MOST_LOOKS = 20, 200  # about 3 us, 30 us
+_FEWEST_LOOKS, _SOME_LOOKS, _MANY_LOOKS = 20, 200, 5000  # about 3 us, 30 us, 750 us
 _LONGEST_SLEEP_S = 0.002
 _GLANCE_S = 0.02  # how often a wait asks for losses
 
@@ -67,7 +69,13 @@ class SharedArena(Arena):
     """An arena over shared memory."""
 
     def __init__(
-        self, comm: Communicator, hosts: Sequence[Ranks], memory: Memory, plan: _Plan, note: str
+        self,
+        comm: Communicator,
+        hosts: Sequence[Ranks],
+        memory: Memory,
+        plan: _Plan,
+        most_looks: int,
+        note: str,
     ) -> None:
         self.rank = comm.rank
         self.hosts = tuple(hosts)
@@ -82,7 +90,7 @@ class SharedArena(Arena):
         self._theirs = tuple(lines.items())
         self._line = lines
         self._address = memory[plan.flags].ctypes.data
-        self._looks = _MOST_LOOKS
+        self._looks = self._most_looks = most_looks
 
     def publish(self, channel: int, number: int) -> None:
         _fence()
@@ -112,7 +120,7 @@ class SharedArena(Arena):
     def _wait_for(self, channel: int, number: int, timeout_s: float) -> None:
         for _ in range(self._looks):
             if self.has(channel, number):
-                self._looks = min(2 * self._looks, _MOST_LOOKS)
+                self._looks = min(2 * self._looks, self._most_looks)
                 return
         self._looks = max(self._looks // 2, _FEWEST_LOOKS)
         start_s = time.monotonic()
@@ -178,7 +186,8 @@ class _Opening:
         self._timeout_s = timeout_s
 
     def run(self, mine: Home) -> Arena:
-        homes = [Home(c[:16], c[16:]) for c in self._gather(mine.machine + mine.neighbours)]
+        cards = self._gather(mine.machine + mine.neighbours + os.getpid().to_bytes(8, "little"))
+        homes = [Home(card[:16], card[16:32]) for card in cards]
         hosts = _groups([h.neighbours for h in homes])
         note = self._apart_note(homes, hosts)
         if all(len(ranks) == 1 for ranks in hosts):
@@ -198,7 +207,10 @@ class _Opening:
         note = problem or note
         if segment is None or neighbours not in hosts:
             return self._private(hosts, note)
-        return SharedArena(self._comm, hosts, segment.memory, plan, note)
+        processes = {cards[rank] for rank in neighbours}
+        has_core = len(neighbours) == len(processes) <= usable_cores()
+        looks = _MANY_LOOKS if has_core else _SOME_LOOKS
+        return SharedArena(self._comm, hosts, segment.memory, plan, looks, note)
 
     def _private(self, hosts: Sequence[Ranks], note: str) -> Arena:
         common_bytes, own_bytes, _ = self._sizes

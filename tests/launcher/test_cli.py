@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ddp import cores
 from ddp.version import VERSION
 from launcher import machine
 from launcher.cli import main
@@ -141,7 +142,7 @@ def test_a_number_of_workers_is_a_number_of_workers(
 def test_workers_default_to_one_per_core(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "usable_cores", lambda: 3)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 3)
     main(["train", CONFIG, "--dry-run"])
     shown = capsys.readouterr().out
     assert "rank 2:" in shown
@@ -151,7 +152,7 @@ def test_workers_default_to_one_per_core(
 def test_no_more_workers_by_default_than_there_are_shards(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "usable_cores", lambda: 64)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 64)
     main(["train", CONFIG, "--set", "train.shards=2", "--dry-run"])
     shown = capsys.readouterr().out
     assert "rank 1:" in shown

@@ -30,9 +30,9 @@ from ddp.kernels.compiled.vectors import (
 from ddp.kernels.compiled.vectors import zeros as no_vector
 
 ROWS = REGISTER // 2
-COLUMNS = 2 * WIDTH
+COLUMNS = 2 * REGISTER
 
-multiply_tile = tile_product(ROWS, COLUMNS // REGISTER)
+multiply_tile = tile_product(ROWS, 2)
 
 
 @compiled

@@ -6,13 +6,13 @@ its workers, then the sampler's seed.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
 from ddp.autograd.random import RandomSource
+from ddp.cores import usable_cores
 from ddp.utils.data.collate import default_collate as default_collate
 from ddp.utils.data.collate import default_convert as default_convert
 from ddp.utils.data.dataset import IterableDataset
@@ -214,8 +214,8 @@ def _check_workers(
                 raise ValueError(f"{name} option needs num_workers > 0, but got num_workers=0")
     if prefetch_factor is not None and prefetch_factor < 0:
         raise ValueError("prefetch_factor option should be non-negative")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cores is not None and num_workers > cores:
+    cores = usable_cores()
+    if num_workers > cores:
         warnings.warn(
             f"This DataLoader will create {num_workers} worker processes in total, and there are "
             f"{cores} cores for them: fewer may be faster.",
