@@ -3,10 +3,10 @@
     python -m benchmarks.timeline --out benchmarks/results/FILE.json --before ../old
 
 Prints a table and draws one step of both ranks, the one of median length, before (another checkout
-with its own `benchmarks`) and now. `wait` is for the other rank and for the bytes, and has the sum
-over the ranks in it; "Python" is what lies between the phases. What Python and the overhead of
-NumPy's calls take inside forward and backward is estimated by a line through the times with one
-sample and with all, read off at none: "fixed".
+with its own `benchmarks`), now, and now with the kernels of numba where it is installed. `wait` is
+for the other rank and for the bytes, and has the sum over the ranks in it; "Python" is what lies
+between the phases. What Python and the overhead of NumPy's calls take inside forward and backward
+is estimated by a line through the times with one sample and with all, read off at none: "fixed".
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks.spans import PHASES, Span, Step, fixed_ms, medians_ms
 from benchmarks.table import as_text, number
 from benchmarks.turns import write_weights
 from benchmarks.workloads import BY_NAME, Workload
+from ddp import kernels
 
 RANKS, ROUNDS, STEPS, WARM_UP_STEPS = 2, 5, 8, 5
 COLORS = dict(
@@ -37,10 +38,12 @@ Lines = list[list[Step]]  # by rank
 def main() -> None:
     arguments = parse()
     facts = machine.describe()
-    roots = {"now": ROOT}
+    lanes = {"now": (ROOT, "numpy")}
     if arguments.before is not None:
-        roots = {"before": arguments.before.resolve(), "now": ROOT}
-    found = {name: measure(BY_NAME[name], roots) for name in arguments.only}
+        lanes = {"before": (arguments.before.resolve(), "numpy"), **lanes}
+    if kernels.is_available():
+        lanes["with numba"] = (ROOT, "numba")
+    found = {name: measure(BY_NAME[name], lanes) for name in arguments.only}
     for name, labels in found.items():
         print(report(name, labels), end="\n\n")
     if arguments.out is not None:
@@ -59,18 +62,17 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(workload: Workload, roots: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """By label: the median step's spans, and milliseconds by phase."""
+def measure(workload: Workload, lanes: dict[str, tuple[Path, str]]) -> dict[str, dict[str, Any]]:
+    """By label, of a checkout and kernels: the median step's spans, and milliseconds by phase."""
     with tempfile.TemporaryDirectory(prefix="ddp-bench-") as directory, ExitStack() as stack:
         weights = Path(directory) / "weights.npz"
         write_weights(workload, weights)
         spec = {"workload": workload.name, "weights": str(weights)}
         sides = {}
-        for label, root in roots.items():
+        for label, (root, kind) in lanes.items():
             for batch in (1, workload.batch):
-                side = Participant(
-                    label, "benchmarks.ours_traced", {**spec, "batch": batch}, RANKS, root
-                )
+                own = {**spec, "batch": batch, "kernels": kind}
+                side = Participant(label, "benchmarks.ours_traced", own, RANKS, root)
                 stack.callback(side.close)
                 side.ask("losses", WARM_UP_STEPS)
                 side.ask("watch")
@@ -82,7 +84,7 @@ def measure(workload: Workload, roots: dict[str, Path]) -> dict[str, dict[str, A
                     steps[key][rank] += map(as_step, answer["steps"])
     return {
         label: summarize(steps[label, 1], steps[label, workload.batch], workload.batch)
-        for label in roots
+        for label in lanes
     }
 
 
@@ -120,7 +122,7 @@ def report(name: str, labels: dict[str, dict[str, Any]]) -> str:
 
 
 def draw(found: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
-    """A panel per workload, a lane per checkout and rank."""
+    """A panel per workload; a lane per checkout, kernels and rank."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -26,7 +26,7 @@ Like = ConvolutionBackward0 | TransposedConvolutionBackward0
 
 
 def of_convolution(node: ConvolutionBackward0, dy: Tensor) -> Tensors:
-    x, w = node.saved
+    x, w, _ = node.saved
     dx = dw = None
     if w is not None:
         dx = input_gradient(dy, of_input(node, w, 1), node)
@@ -90,7 +90,7 @@ def _twin(like: Like, wanted: int, x: Array | None, w: Array | None) -> Convolut
     edges[wanted] = (like, 0)
     twin = ConvolutionBackward0(tuple(edges))
     twin.window, twin.groups = like.window, like.groups
-    twin._saved = (x, w)
+    twin._saved = (x, w, None)
     return twin
 
 
@@ -111,7 +111,7 @@ def _of_weight_gradient(node: ConvolutionWeightBackward0, g: Tensor) -> Tensors:
 def of_convolution_1d(node: Convolution1DBackward0, dy: Tensor) -> Tensors:
     """As images of height 1, which is how the arrays were saved."""
     images = shape.unsqueeze(dy, 2)
-    x, w = (_without_height(node, array, i) for i, array in enumerate(node.saved))
+    x, w = (_without_height(node, array, i) for i, array in enumerate(node.saved[:2]))
     dx = None if w is None else shape.squeeze(input_gradient(images, w, node), 2)
     dw = None if x is None else shape.squeeze(weight_gradient(images, x, node), 2)
     if len(node.next_functions) == 2:

@@ -31,8 +31,9 @@ def conv2d(
     x = channels_last(input.array)
     if not conv_few.suits(window, len(weight.array) // groups, weight.array.shape[1], x.dtype):
         x = pixels(input.array)
+    columns = columns_to_keep(x, weight.array, window) if groups == 1 else None
     parts = [
-        correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window)
+        correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window, columns)
         for g in range(groups)
     ]
     y = _joined(parts, 3)
@@ -44,7 +45,11 @@ def conv2d(
         node.window, node.groups = window, groups
         if x.flags.owndata:  # a copy, in the order in which the gradient needs it again
             input = view_of(input, channels_first(x))
-        node.save(input if node.needs(1) else None, weight if node.needs(0) else None)
+        node.save(
+            input if node.needs(1) else None,
+            weight if node.needs(0) else None,
+            columns if node.needs(1) else None,
+        )
     return output
 
 
@@ -62,7 +67,7 @@ class ConvolutionBackward0(Node):
     groups: int
 
     def backward(self, dy: Array) -> Gradients:
-        x, w = self.saved
+        x, w, columns = self.saved
         dy = pixels(dy)
         dys = [_part(dy, 3, g, self.groups) for g in range(self.groups)]
         dx = dw = None
@@ -73,13 +78,13 @@ class ConvolutionBackward0(Node):
             ]
             dx = channels_first(_joined(parts, 3))
         if self.needs(1):
-            dw = self._weight_gradient(dys, channels_last(x))
+            dw = self._weight_gradient(dys, channels_last(x), columns)
         if len(self.edges) == 2:
             return dx, dw
         db = bias_gradient(dy) if self.needs(2) else None
         return dx, dw, db
 
-    def _weight_gradient(self, dys: list[Array], x: Array) -> Array:
+    def _weight_gradient(self, dys: list[Array], x: Array, columns: Array | None) -> Array:
         """dW, written where the leaf wants it."""
         outputs = dys[0].shape[3]
         shape = (outputs * self.groups, x.shape[3] // self.groups, *self.window.kernel)
@@ -88,7 +93,8 @@ class ConvolutionBackward0(Node):
             dw = np.empty(shape, x.dtype)
         for g, dy_g in enumerate(dys):
             x_g = _part(x, 3, g, self.groups)
-            weight_gradient(dy_g, x_g, self.window, dw[g * outputs : (g + 1) * outputs])
+            dw_g = dw[g * outputs : (g + 1) * outputs]
+            weight_gradient(dy_g, x_g, self.window, dw_g, columns)
         return dw
 
 
@@ -106,7 +112,17 @@ def add_bias(y: Array, bias: Array) -> None:
     rows += row
 
 
-def correlate(x: Array, w: Array, window: Window) -> Array:
+def columns_to_keep(x: Array, w: Array, window: Window) -> Array | None:
+    """The column matrix, if the convolution goes by it and it is small; for dense pixels x."""
+    outputs, channels = w.shape[:2]
+    if conv_few.suits(window, outputs, channels, x.dtype):
+        return None
+    if suits_winograd(window, len(x), outputs, channels):
+        return None
+    return conv_columns.only_block(x, outputs, window)
+
+
+def correlate(x: Array, w: Array, window: Window, columns: Array | None = None) -> Array:
     """x (N, H, W, C) in any order of memory, w (O, C, kh, kw) → (N, Ho, Wo, O)."""
     if conv_few.suits(window, w.shape[0], w.shape[1], x.dtype):
         y = aligned_empty((len(x), *window.output, len(w)), x.dtype)
@@ -115,10 +131,12 @@ def correlate(x: Array, w: Array, window: Window) -> Array:
     x = pixels(channels_first(x))
     if suits_winograd(window, len(x), *w.shape[:2]):
         return conv_winograd.correlate(x, conv_winograd.transformed(w), window)
-    return conv_columns.correlate(x, w, window)
+    return conv_columns.correlate(x, w, window, columns)
 
 
-def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
+def weight_gradient(
+    dy: Array, x: Array, window: Window, dw: Array, columns: Array | None = None
+) -> None:
     """dW, written to a dense dw (O, C, kh, kw), from dY (N, Ho, Wo, O) and x (N, H, W, C).
 
     x may have any order of memory.
@@ -130,7 +148,7 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
     if suits_winograd(window, len(x), dy.shape[3], x.shape[3]):
         conv_winograd.weight_gradient(dy, x, window, dw)
     else:
-        conv_columns.weight_gradient(dy, x, window, dw)
+        conv_columns.weight_gradient(dy, x, window, dw, columns)
 
 
 def planes(x: Array) -> Array:

@@ -13,14 +13,14 @@ band of the matrix it is multiplied with. For a kernel k of three pixels in a ro
 That costs products with 0, but the product is wide enough for BLAS, and there are fewer columns.
 
 Arrays are channels-last, (N, H, W, C); kernels come as PyTorch has them, (O, C, kh, kw), or as
-`taps`, (kh, kw, C, O). A block of columns fills about half of the L2 cache and is made again for
-the backward pass, not kept: for a 3x3 kernel it is nine times the input. Blocks depend on shapes
-only, so equal inputs give equal bits.
+`taps`, (kh, kw, C, O). A block of columns fills about half of the L2 cache. Where one is enough it
+is kept for the backward pass; more are made again, as they are nine times the input for a 3x3
+kernel. Blocks depend on shapes only, so equal inputs give equal bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -45,40 +45,43 @@ ADDITION = 48
 RUN = 650
 
 
-def correlate(x: Array, w: Array, window: Window) -> Array:
-    """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O)."""
+def correlate(x: Array, w: Array, window: Window, kept: Array | None = None) -> Array:
+    """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O). `kept`: see `only_block`."""
     if not leaves_kernels(window, len(x), len(w)):
-        return correlate_taps(x, taps_of(w), window)
+        return correlate_taps(x, taps_of(w), window, kept)
     y = aligned_empty((len(x), *window.output, len(w)), x.dtype)
     rows, kernels = y.reshape(-1, len(w)), w.reshape(len(w), -1)
-    for block, columns in column_blocks(x, window, by_channel=True):
+    for block, columns in blocks_of(x, len(w), window, kept):
         rows[block] = (kernels @ columns.T).T  # the larger one first, as BLAS likes it
     return y
 
 
-def correlate_taps(x: Array, taps: Array, window: Window) -> Array:
+def correlate_taps(x: Array, taps: Array, window: Window, kept: Array | None = None) -> Array:
     """The same with taps (kh, kw, C, O)."""
     outputs = taps.shape[3]
     tile = tile_width(window, outputs)
     matrix = right_operand(band_matrix(taps, window, tile))
     y = aligned_empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
-    for block, columns in column_blocks(x, window, tile):
+    blocks = column_blocks(x, window, tile) if kept is None else [(slice(None), kept)]
+    for block, columns in blocks:
         product(columns, matrix, rows[block])
     return y
 
 
-def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
-    """dW = dYᵀ @ X, written to a dense dw (O, C, kh, kw)."""
+def weight_gradient(
+    dy: Array, x: Array, window: Window, dw: Array, kept: Array | None = None
+) -> None:
+    """dW = dYᵀ @ X, written to a dense dw (O, C, kh, kw). `kept`: see `only_block`."""
     outputs, channels = dw.shape[:2]
+    blocks = blocks_of(x, outputs, window, kept)
     if leaves_kernels(window, len(x), outputs):
-        blocks = column_blocks(x, window, by_channel=True)
         _sum_products(dy.reshape(-1, outputs), blocks, dw.reshape(outputs, -1))
         return
     tile = tile_width(window, outputs)
     kh, kw = window.kernel
     bands = np.empty((tile * outputs, kh * run_length(window, tile) * channels), x.dtype)
-    _sum_products(dy.reshape(-1, tile * outputs), column_blocks(x, window, tile), bands)
+    _sum_products(dy.reshape(-1, tile * outputs), blocks, bands)
     bands = bands.reshape(tile, outputs, kh, -1, channels)
     step = window.stride[1]
     dw[...] = bands[0, :, :, :kw].transpose(0, 3, 1, 2)
@@ -86,7 +89,7 @@ def weight_gradient(dy: Array, x: Array, window: Window, dw: Array) -> None:
         dw += bands[place, :, :, place * step : place * step + kw].transpose(0, 3, 1, 2)
 
 
-def _sum_products(rows: Array, blocks: Iterator[tuple[slice, Array]], total: Array) -> None:
+def _sum_products(rows: Array, blocks: Iterable[tuple[slice, Array]], total: Array) -> None:
     """rowsᵀ @ columns, block by block, into `total`."""
     part = None
     for block, columns in blocks:
@@ -243,6 +246,30 @@ def image_blocks(images: int, window: Window, pixel_bytes: int) -> Iterator[tupl
     size = max(1, rows // area)
     for first in range(0, images, size):
         yield first, min(first + size, images)
+
+
+def only_block(x: Array, outputs: int, window: Window) -> Array | None:
+    """The column matrix of a dense (N, H, W, C), if it is small enough to be kept."""
+    if window.is_pointwise:
+        return None
+    tile = 1 if leaves_kernels(window, len(x), outputs) else tile_width(window, outputs)
+    depth = window.kernel[0] * run_length(window, tile) * x.shape[3]
+    rows = len(x) * window.output[0] * window.output[1] // tile
+    if not 0 < rows * depth * x.itemsize <= COLUMNS_BYTES:
+        return None
+    ((_, columns),) = blocks_of(x, outputs, window, None)
+    return columns
+
+
+def blocks_of(
+    x: Array, outputs: int, window: Window, kept: Array | None
+) -> Iterable[tuple[slice, Array]]:
+    """The column matrix as the kernels of so many outputs are multiplied with it."""
+    if kept is not None:
+        return [(slice(None), kept)]
+    if leaves_kernels(window, len(x), outputs):
+        return column_blocks(x, window, by_channel=True)
+    return column_blocks(x, window, tile_width(window, outputs))
 
 
 def column_blocks(

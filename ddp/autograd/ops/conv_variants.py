@@ -32,6 +32,7 @@ def conv1d(
         node.save(
             view_of(input, image) if node.needs(1) else None,
             view_of(weight, kernel) if node.needs(0) else None,
+            None,
         )
     return output
 
