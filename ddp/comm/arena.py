@@ -65,6 +65,11 @@ def open_arena(
     return _Opening(comm, common_bytes, own_bytes, channels, timeout_s).run(find_home())
 
 
+def most_looks(ranks: int, processes: int, cores: int) -> int:
+    """How often a wait of so many neighbours looks before it sleeps, at most."""
+    return _MANY_LOOKS if ranks == processes <= cores else _SOME_LOOKS
+
+
 class SharedArena(Arena):
     """An arena over shared memory."""
 
@@ -207,9 +212,8 @@ class _Opening:
         note = problem or note
         if segment is None or neighbours not in hosts:
             return self._private(hosts, note)
-        processes = {cards[rank] for rank in neighbours}
-        has_core = len(neighbours) == len(processes) <= usable_cores()
-        looks = _MANY_LOOKS if has_core else _SOME_LOOKS
+        processes = len({cards[rank] for rank in neighbours})
+        looks = most_looks(len(neighbours), processes, usable_cores())
         return SharedArena(self._comm, hosts, segment.memory, plan, looks, note)
 
     def _private(self, hosts: Sequence[Ranks], note: str) -> Arena:

@@ -17,7 +17,7 @@ import pytest
 from ddp.comm import arena as arena_module
 from ddp.comm import futex
 from ddp.comm import segment as segment_module
-from ddp.comm.arena import Arena, open_arena
+from ddp.comm.arena import Arena, most_looks, open_arena
 from ddp.comm.communicator import Communicator
 from ddp.comm.segment import Home, Offer, Segment, find_home
 from ddp.comm.solo import SoloCommunicator
@@ -298,6 +298,14 @@ def test_where_a_process_lives_alone_when_it_cannot_be_told(
 
 
 # -- futex --------------------------------------------------------------------------------------
+
+
+def test_only_ranks_with_a_core_each_look_for_long_before_they_sleep() -> None:
+    long, short = most_looks(2, processes=2, cores=2), most_looks(2, processes=2, cores=1)
+    assert long > 10 * short
+    assert most_looks(4, processes=4, cores=8) == long
+    assert most_looks(2, processes=1, cores=8) == short  # threads: who looks has Python's lock
+    assert all(arena._most_looks == short for arena in run_world(2, open_small))
 
 
 @pytest.mark.skipif(not futex.available, reason="no futex on this system")

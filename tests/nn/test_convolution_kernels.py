@@ -148,3 +148,35 @@ def test_the_way_is_chosen_by_shape() -> None:
     assert not chosen(16, 16, 16)
     strided = window_on((16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
     assert not conv.suits_winograd(strided, 16, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "dilation", "outputs"),
+    [((9, 28), 1, 1, 6), ((9, 28), 2, 1, 2), ((9, 12), 1, 2, 6), ((4, 5), 1, 1, 40)],
+    ids=["several pixels a row", "strided", "dilated", "by channel"],
+)
+def test_columns_that_are_kept_give_the_same_bits(
+    size: tuple[int, int], stride: int, dilation: int, outputs: int
+) -> None:
+    window = window_on(size, (3, 3), (stride, stride), ((1, 1), (1, 1)), (dilation, dilation))
+    x, w = draw(1, 1, *size, 2), draw(2, outputs, 2, 3, 3)
+    kept = conv_columns.only_block(x, outputs, window)
+    assert kept is not None
+    y = conv_columns.correlate(x, w, window)
+    assert np.array_equal(y, conv_columns.correlate(x, w, window, kept))
+    dy = draw(3, *y.shape)
+    dw = np.empty_like(w)
+    conv_columns.weight_gradient(dy, x, window, dw, kept)
+    assert np.array_equal(dw, weight_gradient(conv_columns, dy, x, window))
+
+
+def test_columns_are_kept_only_where_one_block_holds_them() -> None:
+    def is_kept(images: int, size: int, kernel: int) -> bool:
+        window = window_on((size, size), (kernel, kernel), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        x = np.zeros((images, size, size, 8), np.float32)
+        return conv_columns.only_block(x, 8, window) is not None
+
+    assert is_kept(1, 20, 3)
+    assert not is_kept(40, 20, 3)  # larger than a block
+    assert not is_kept(1, 20, 1)  # the image itself
+    assert not is_kept(0, 20, 3)
