@@ -10,11 +10,15 @@ says why on one of them, and their data takes the transport.
 Flags. One cache line for each rank and channel, with an ascending number that only its owner
 writes, and a word by which a waiter asks to be woken. An aligned store of eight bytes is never seen
 in halves. x86 processors make stores visible in their order, so whoever sees a number sees what was
-written before it; others may not, hence `_fence`. A wait looks for some microseconds, then sleeps
-until it is woken (with every core busy, one that keeps looking or yields takes three times as long
-to get its turn), and every now and then asks the communicator whether the awaited rank is gone or
-the wait was cancelled. Its request may cross with the publication, hence the limit of each sleep.
-Looks that were in vain make the next ones fewer: ranks that share a core hinder each other by them.
+written before it; others may not, hence `_fence`. A wait looks for a while, then sleeps until it
+is woken, and every now and then asks the communicator whether the awaited rank is gone or the wait
+was cancelled. Its request may cross with the publication, hence the limit of each sleep.
+
+How long to look. Waking a sleeper takes the publisher longer than a small exchange (36 us on a
+virtual machine), so ranks that are processes with a core each look for nearly half a millisecond.
+Ranks that share cores, or one Python as threads, hinder each other by looking (with every core
+busy, one that keeps looking or yields takes three times as long to get its turn): they look for
+some microseconds. Looks that were in vain make the next ones fewer either way.
 """
 
 from __future__ import annotations
@@ -37,7 +41,7 @@ from ddp.cores import usable_cores
 PAGE_BYTES = 4096
 _WORDS = LINE_BYTES // 8
 
-_FEWEST_LOOKS, _SOME_LOOKS, _MANY_LOOKS = 20, 200, 5000  # about 3 us, 30 us, 750 us
+_FEWEST_LOOKS, _SOME_LOOKS, _MANY_LOOKS = 20, 200, 5000  # about 2 us, 18 us, 440 us
 _LONGEST_SLEEP_S = 0.002
 _GLANCE_S = 0.02  # how often a wait asks for losses
 
@@ -66,8 +70,13 @@ def open_arena(
 
 
 def most_looks(ranks: int, processes: int, cores: int) -> int:
-    """How often a wait of so many neighbours looks before it sleeps, at most."""
-    return _MANY_LOOKS if ranks == processes <= cores else _SOME_LOOKS
+    """How often a wait of so many neighbours looks before it sleeps, at most.
+
+    A look goes through the flags of all others: the more they are, the fewer looks.
+    """
+    if ranks == processes <= cores:
+        return max(_MANY_LOOKS // (ranks - 1), _SOME_LOOKS)
+    return _SOME_LOOKS
 
 
 class SharedArena(Arena):

@@ -91,7 +91,7 @@ def forward(
 ) -> None:
     """softmax(q @ kᵀ · scale + added) into the tiles of `weights`; dropped, @ v, into y.
 
-    All but `weights` and `tiles` are (N, H, ..., ...), and may be strided.
+    All but `weights` and `tiles` are (N, H, ..., ...); all but those and `mask` may be strided.
     """
     k_t, v = transposed(k), np.ascontiguousarray(v)
     k_t *= scale

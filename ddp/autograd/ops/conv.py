@@ -28,10 +28,11 @@ def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int = 1
 ) -> Tensor:
     """Convolve (N, C, H, W) with (O, C / groups, kh, kw) → (N, O, Ho, Wo)."""
-    x = channels_last(input.array)
+    x, columns = channels_last(input.array), None
     if not conv_few.suits(window, len(weight.array) // groups, weight.array.shape[1], x.dtype):
         x = pixels(input.array)
-    columns = columns_to_keep(x, weight.array, window) if groups == 1 else None
+        if groups == 1:
+            columns = columns_to_keep(x, weight.array, window)
     parts = [
         correlate(_part(x, 3, g, groups), _part(weight.array, 0, g, groups), window, columns)
         for g in range(groups)
@@ -113,13 +114,10 @@ def add_bias(y: Array, bias: Array) -> None:
 
 
 def columns_to_keep(x: Array, w: Array, window: Window) -> Array | None:
-    """The column matrix, if the convolution goes by it and it is small; for dense pixels x."""
-    outputs, channels = w.shape[:2]
-    if conv_few.suits(window, outputs, channels, x.dtype):
+    """The column matrix, unless it is large or Winograd's way is taken; for dense pixels x."""
+    if suits_winograd(window, len(x), *w.shape[:2]):
         return None
-    if suits_winograd(window, len(x), outputs, channels):
-        return None
-    return conv_columns.only_block(x, outputs, window)
+    return conv_columns.only_block(x, len(w), window)
 
 
 def correlate(x: Array, w: Array, window: Window, columns: Array | None = None) -> Array:

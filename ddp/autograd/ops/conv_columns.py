@@ -44,27 +44,29 @@ NARROW = 20
 ADDITION = 48
 RUN = 650
 
+Blocks = Iterable[tuple[slice, Array]]  # of the column matrix: which rows, those rows
+
 
 def correlate(x: Array, w: Array, window: Window, kept: Array | None = None) -> Array:
     """Y = X @ W: x (N, H, W, C), w (O, C, kh, kw) → (N, Ho, Wo, O). `kept`: see `only_block`."""
+    blocks = blocks_of(x, len(w), window, kept)
     if not leaves_kernels(window, len(x), len(w)):
-        return correlate_taps(x, taps_of(w), window, kept)
+        return correlate_taps(x, taps_of(w), window, blocks)
     y = aligned_empty((len(x), *window.output, len(w)), x.dtype)
     rows, kernels = y.reshape(-1, len(w)), w.reshape(len(w), -1)
-    for block, columns in blocks_of(x, len(w), window, kept):
+    for block, columns in blocks:
         rows[block] = (kernels @ columns.T).T  # the larger one first, as BLAS likes it
     return y
 
 
-def correlate_taps(x: Array, taps: Array, window: Window, kept: Array | None = None) -> Array:
-    """The same with taps (kh, kw, C, O)."""
+def correlate_taps(x: Array, taps: Array, window: Window, blocks: Blocks | None = None) -> Array:
+    """The same with taps (kh, kw, C, O); `blocks` of columns, if they are there already."""
     outputs = taps.shape[3]
     tile = tile_width(window, outputs)
     matrix = right_operand(band_matrix(taps, window, tile))
     y = aligned_empty((len(x), *window.output, outputs), x.dtype)
     rows = y.reshape(-1, tile * outputs)
-    blocks = column_blocks(x, window, tile) if kept is None else [(slice(None), kept)]
-    for block, columns in blocks:
+    for block, columns in column_blocks(x, window, tile) if blocks is None else blocks:
         product(columns, matrix, rows[block])
     return y
 
@@ -89,7 +91,7 @@ def weight_gradient(
         dw += bands[place, :, :, place * step : place * step + kw].transpose(0, 3, 1, 2)
 
 
-def _sum_products(rows: Array, blocks: Iterable[tuple[slice, Array]], total: Array) -> None:
+def _sum_products(rows: Array, blocks: Blocks, total: Array) -> None:
     """rowsᵀ @ columns, block by block, into `total`."""
     part = None
     for block, columns in blocks:
@@ -261,9 +263,7 @@ def only_block(x: Array, outputs: int, window: Window) -> Array | None:
     return columns
 
 
-def blocks_of(
-    x: Array, outputs: int, window: Window, kept: Array | None
-) -> Iterable[tuple[slice, Array]]:
+def blocks_of(x: Array, outputs: int, window: Window, kept: Array | None) -> Blocks:
     """The column matrix as the kernels of so many outputs are multiplied with it."""
     if kept is not None:
         return [(slice(None), kept)]

@@ -12,10 +12,16 @@ import numpy as np
 
 from ddp.kernels.compiled.mathematics import F, exp_below_zero
 from ddp.kernels.compiled.target import compiled, inlined
-from ddp.kernels.compiled.tiles import WIDTH as REGISTER
-from ddp.kernels.compiled.tiles import aligned, copy, fetch_rows, repeated_row, tile_product
-from ddp.kernels.compiled.vectors import (
+from ddp.kernels.compiled.tiles import (
     WIDTH,
+    aligned,
+    copy,
+    fetch_rows,
+    repeated_row,
+    tile_product,
+)
+from ddp.kernels.compiled.vectors import WIDTH as LANES
+from ddp.kernels.compiled.vectors import (
     as_bytes,
     first_lanes,
     highest_of,
@@ -29,8 +35,8 @@ from ddp.kernels.compiled.vectors import (
 )
 from ddp.kernels.compiled.vectors import zeros as no_vector
 
-ROWS = REGISTER // 2
-COLUMNS = 2 * REGISTER
+ROWS = WIDTH // 2
+COLUMNS = 2 * WIDTH
 
 multiply_tile = tile_product(ROWS, 2)
 
@@ -80,12 +86,12 @@ def forward(
                         share = exponentials(p_line, p, limit, seen)
                         shares[row - i] = share
                         start = at + (row - first) * count
-                        for j in range(0, count, WIDTH):
+                        for j in range(0, count, LANES):
                             some = load(p_line, p + j) if j < seen else no_vector()
                             store_some(weights, start + j, some * splat(share), count - j)
                         if mask is not None:
                             mask_row = ((n * heads + h) * queries + row) * keys
-                            for j in range(0, limit, WIDTH):
+                            for j in range(0, limit, LANES):
                                 factor = load_some(kept, mask_row + j, limit - j)
                                 some = load(p_line, p + j) * factor * splat(F(mask_factor))
                                 store(p_line, p + j, some)
@@ -104,7 +110,7 @@ def exponentials(p: Any, start: Any, limit: Any, stop: Any) -> Any:
     They begin at `start`. Zeros come after `limit` of them, and where all are -inf.
     """
     top = splat(F(-np.inf))
-    for j in range(start, start + stop, WIDTH):
+    for j in range(start, start + stop, LANES):
         some = first_lanes(load(p, j), start + limit - j, F(-np.inf))
         store(p, j, some)
         top = larger(top, some)
@@ -112,7 +118,7 @@ def exponentials(p: Any, start: Any, limit: Any, stop: Any) -> Any:
     if highest == F(-np.inf):
         highest = F(0)
     sums = no_vector()
-    for j in range(start, start + stop, WIDTH):
+    for j in range(start, start + stop, LANES):
         some = exp_below_zero(load(p, j) - splat(highest))
         store(p, j, some)
         sums = sums + some
@@ -182,17 +188,17 @@ def backward(
                             limit = 0
                         p, d = at + (row - first) * count, (row - first) * stride
                         total = splat(dot(dy_line, y_line, row * y_stride, (row + 1) * y_stride))
-                        for j in range(0, seen, WIDTH):
+                        for j in range(0, seen, LANES):
                             weight = load_some(weights, p + j, limit - j)
-                            slope = first_lanes(load(ds_line, d + j), limit - j, F(0))
-                            share = weight
+                            share, slope = weight, load(ds_line, d + j)
                             if mask is not None:
                                 place = ((n * heads + h) * queries + row) * keys + j
                                 factor = load_some(kept, place, limit - j) * splat(F(mask_factor))
                                 share, slope = weight * factor, slope * factor
                             store(d_line, d + j, share)
-                            store(ds_line, d + j, weight * (slope - total))
-                        for j in range((seen + WIDTH - 1) // WIDTH * WIDTH, stride, WIDTH):
+                            slope = first_lanes(weight * (slope - total), limit - j, F(0))
+                            store(ds_line, d + j, slope)
+                        for j in range((seen + LANES - 1) // LANES * LANES, stride, LANES):
                             store(d_line, d + j, no_vector())
                             store(ds_line, d + j, no_vector())
                         if d_added is not None:
@@ -257,7 +263,7 @@ def copy_scaled(x: Any, factor: Any, out: Any) -> Any:
 @inlined
 def multiply_line(line: Any, start: Any, stop: Any, factor: Any) -> None:
     """line[start:stop] *= factor"""
-    for j in range(start, stop, WIDTH):
+    for j in range(start, stop, LANES):
         store(line, j, load(line, j) * splat(factor))
 
 
@@ -265,7 +271,7 @@ def multiply_line(line: Any, start: Any, stop: Any, factor: Any) -> None:
 def dot(x: Any, y: Any, start: Any, stop: Any) -> Any:
     """The scalar product of x[start:stop] and y[start:stop]."""
     sums = no_vector()
-    for j in range(start, stop, WIDTH):
+    for j in range(start, stop, LANES):
         sums = sums + load(x, j) * load(y, j)
     return sum_of(sums)
 

@@ -60,10 +60,24 @@ def exp_code(builder: Any, x: Any) -> Any:
 def by_element(builder: Any, name: str, *operands: Any) -> Any:
     """LLVM's own function of float32, or of vectors of them, by its name."""
     kind = operands[0].type
-    suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
     signature = ir.FunctionType(kind, [kind] * len(operands))
-    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{suffix}")
+    full_name = f"llvm.{name}.{short_name(kind)}"
+    function = cgutils.get_or_insert_function(builder.module, signature, full_name)
     return builder.call(function, operands)
+
+
+def short_name(kind: Any) -> str:
+    """As in the names of LLVM's functions: "f32", "v16f32", "v16i8"."""
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{short_name(kind.element)}"
+    return f"i{kind.width}" if isinstance(kind, ir.IntType) else "f32"
+
+
+def everywhere(builder: Any, number: Any, count: int) -> Any:
+    """A vector of so many times one number."""
+    unset = ir.Constant(ir.VectorType(number.type, count), ir.Undefined)
+    first = builder.insert_element(unset, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, unset, constant(integers_like(unset.type), 0))
 
 
 def constant(kind: Any, value: Any) -> Any:

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
-from ddp.kernels.compiled.mathematics import F
+from ddp.kernels.compiled.mathematics import F, everywhere
 from ddp.kernels.compiled.target import HAS_AVX512, compiled, inlined
 
 WIDTH = 16 if HAS_AVX512 else 8  # float32 in a register
@@ -60,7 +60,8 @@ def tile_product(rows: int, vectors: int) -> Any:
             right = [builder.load(b.vector(k, j, vector), align=4) for vector in range(vectors)]
             for row in range(rows):
                 place = builder.gep(lefts[row], [builder.mul(k, a.strides[1])])
-                left = repeated(builder, builder.load(builder.bitcast(place, NUMBER.as_pointer())))
+                left = builder.load(builder.bitcast(place, NUMBER.as_pointer()))
+                left = everywhere(builder, left, WIDTH)
                 for vector in range(vectors):
                     product = builder.fmul(left, right[vector], flags=("contract",))
                     total = builder.load(sums[row, vector])
@@ -179,13 +180,6 @@ def prefetch(builder: Any, place: Any, locality: int) -> None:
     kind = ir.FunctionType(ir.VoidType(), [BYTES, number, number, number])
     function = builder.module.declare_intrinsic("llvm.prefetch", [BYTES], kind)
     builder.call(function, [builder.bitcast(place, BYTES), number(0), number(locality), number(1)])
-
-
-def repeated(builder: Any, number: Any) -> Any:
-    """A vector of one number."""
-    unset = VECTOR(ir.Undefined)
-    first = builder.insert_element(unset, number, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, unset, LANES([0] * WIDTH))
 
 
 @compiled

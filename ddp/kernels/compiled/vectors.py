@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from ddp.kernels.compiled.mathematics import by_element
+from ddp.kernels.compiled.mathematics import by_element, constant, everywhere, short_name
 
 WIDTH = 16
 REGISTER = ir.VectorType(ir.FloatType(), WIDTH)
@@ -67,7 +67,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 @intrinsic
 def zeros(typing: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(REGISTER, [0.0] * WIDTH)
+        return constant(REGISTER, 0.0)
 
     return VECTOR(), generate
 
@@ -116,16 +116,9 @@ def splat(typing: Any, number: Any) -> Any:
     """The same float32 everywhere."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return everywhere(builder, arguments[0])
+        return everywhere(builder, arguments[0], WIDTH)
 
     return VECTOR(types.float32), generate
-
-
-def everywhere(builder: Any, number: Any) -> Any:
-    """A vector of one number."""
-    unset = ir.Constant(ir.VectorType(number.type, WIDTH), ir.Undefined)
-    first = builder.insert_element(unset, number, I32(0))
-    return builder.shuffle_vector(first, unset, ir.Constant(ir.VectorType(I32, WIDTH), None))
 
 
 def as_bytes(mask: Any) -> Any:
@@ -146,15 +139,10 @@ def lanes_of(array: Any) -> Any:
     return ir.VectorType(ir.IntType(array.dtype.bitwidth), WIDTH)
 
 
-def short_name(type_: Any) -> str:
-    """As in the names of LLVM's functions: "v16f32"."""
-    return f"v{WIDTH}f32" if type_ is REGISTER else f"v{WIDTH}i{type_.element.width}"
-
-
 def lanes(builder: Any, count: Any) -> Any:
     """A mask: the first `count` of them."""
     numbers = ir.Constant(ir.VectorType(I32, WIDTH), list(range(WIDTH)))
-    return builder.icmp_signed("<", numbers, everywhere(builder, builder.trunc(count, I32)))
+    return builder.icmp_signed("<", numbers, everywhere(builder, builder.trunc(count, I32), WIDTH))
 
 
 def load_masked(builder: Any, where: Any, type_: Any, mask: Any) -> Any:
@@ -207,7 +195,7 @@ def first_lanes(typing: Any, vector: Any, count: Any, other: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector, count, other = arguments
-        return builder.select(lanes(builder, count), vector, everywhere(builder, other))
+        return builder.select(lanes(builder, count), vector, everywhere(builder, other, WIDTH))
 
     return VECTOR(VECTOR, types.intp, types.float32), generate
 
